@@ -436,7 +436,7 @@ async fn an_inherited_socket_that_is_none_for_http_stops_the_start_with_one_line
 }
 
 /// Runs a command of the binary with these flags. Returns its status and what it prints.
-fn runs(words: &[&str], variables: &[(&str, &str)]) -> (bool, String, String) {
+fn run_command(words: &[&str], variables: &[(&str, &str)]) -> (bool, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_noom"));
     command
         .env_clear()
@@ -458,15 +458,45 @@ async fn health_succeeds_while_the_server_runs_and_fails_afterwards_each_in_one_
     let alive = format!("http://{address}/healthz: alive\n");
     let ready = format!("http://{address}/readyz: ready\n");
     let listen = ("NOOM_LISTEN", address.as_str());
-    assert_eq!(runs(&["health"], &[listen]), (true, alive, String::new()));
-    let asked = runs(&["health", "--ready", "--listen", &address], &[]);
+    assert_eq!(
+        run_command(&["health"], &[listen]),
+        (true, alive, String::new())
+    );
+    let asked = run_command(&["health", "--ready", "--listen", &address], &[]);
     assert_eq!(asked, (true, ready, String::new()));
     server.signal(Signal::TERM);
-    assert!(server.ends().await.success());
-    let (healthy, output, error) = runs(&["health"], &[listen]);
+    assert!(server.wait_for_end().await.success());
+    let (healthy, output, error) = run_command(&["health"], &[listen]);
     assert!(!healthy && output.is_empty(), "{output}");
     assert!(
         error.starts_with("noom: http://") && error.lines().count() == 1,
+        "{error}"
+    );
+}
+
+#[test]
+fn printed_settings_used_as_the_file_print_the_same_values() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("noom.toml");
+    let path = file.display().to_string();
+    let variables = [("NOOM_KEEP_DAYS", "90")];
+    let (done, first, _) = run_command(&["--p2p-max", "3", "config", "print"], &variables);
+    assert!(
+        done && first.contains("keep-days = 90 # NOOM_KEEP_DAYS\n"),
+        "{first}"
+    );
+    assert!(first.contains("p2p-max = 3 # --p2p-max\n"), "{first}");
+    fs::write(&file, &first).expect("written");
+    let (done, second, _) = run_command(&["config", "print", "--config", &path], &[]);
+    let values = |text: &str| -> Vec<String> {
+        let values = text.lines().filter_map(|line| line.split(" # ").next());
+        values.map(str::to_owned).collect()
+    };
+    assert!(done, "{second}");
+    assert_eq!(values(&second), values(&first));
+    let (done, output, error) = run_command(&["--p2p-max", "65", "config", "print"], &[]);
+    assert!(
+        !done && output.is_empty() && error.contains("--p2p-max"),
         "{error}"
     );
 }

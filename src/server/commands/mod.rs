@@ -1,5 +1,5 @@
 //! The commands of `noom` besides serving: backup, restore, export and confirm-sweep, which open the
-//! data directory; and health, which asks a running server.
+//! data directory; config, which prints the settings; and health, which asks a running server.
 //!
 //! Each prints one line about what it did, unless its output is the purpose. The store decides
 //! whether a server may run on the data directory meanwhile.
@@ -45,6 +45,12 @@ pub enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Shows the settings
+    Config {
+        /// What to show.
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
     /// Confirms that the clock is right, so that a waiting deletion of old messages runs; the
     /// server may run meanwhile. Valid for a day
     ConfirmSweep,
@@ -74,6 +80,14 @@ pub enum Command {
         /// The file that `noom backup` created
         file: PathBuf,
     },
+}
+
+/// What `noom config` shows.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum ConfigAction {
+    /// Prints every setting, its value and where that came from, as a file for --config; passwords
+    /// are masked. Give flags before the command
+    Print,
 }
 
 /// Why a command failed. One line for the operator; nothing was changed.
@@ -113,6 +127,9 @@ pub fn run(command: &Command, flags: &Flags) -> Result<(), CommandError> {
             let bytes = store::backup(&database, file, *force)?;
             print_line(&format!("{}: {bytes} bytes", file.display()))
         }
+        Command::Config {
+            action: ConfigAction::Print,
+        } => Ok(write!(io::stdout(), "{}", Config::print(flags)?)?),
         Command::ConfirmSweep => {
             store::confirm_sweep(&database, Moment::now().wall_ms)?;
             let line = "confirmed; a running server deletes old messages within a minute";

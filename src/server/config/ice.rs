@@ -46,6 +46,22 @@ pub fn parse(text: &str) -> Result<Vec<IceServer>, String> {
         .collect()
 }
 
+/// The value of the setting with each credential replaced by `…`; as it is if it has none.
+pub fn without_credentials(text: &str) -> String {
+    const MASK: &str = "…";
+    let Ok(mut servers) = parse(text) else {
+        return MASK.to_owned();
+    };
+    let credentials = servers.iter_mut().filter_map(|it| it.credential.as_mut());
+    let masked = credentials
+        .map(|credential| MASK.clone_into(credential))
+        .count();
+    match masked {
+        0 => text.to_owned(),
+        _ => serde_json::to_string(&servers).unwrap_or_else(|_| MASK.to_owned()),
+    }
+}
+
 /// Parses the JSON form.
 fn parse_json(text: &str) -> Result<Vec<IceServer>, String> {
     let servers: Vec<JsonServer> = serde_json::from_str(text).map_err(|_| "[…]".to_owned())?;

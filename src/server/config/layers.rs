@@ -1,13 +1,16 @@
 //! The layers of settings, and the lookup of a setting in them.
 
 use super::{
-    Flags,
+    Flags, flags,
     retention::{self, RoomRetention},
     settings::{SETTINGS, Setting, names},
     spelling,
 };
 use crate::protocol::RoomName;
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// An error in the settings, in one line; the server does not start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +74,18 @@ pub struct FileLayer {
 }
 
 impl FileLayer {
+    /// Reads the file that the flags or the environment name, if there is one.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn of(flags: &Flags) -> Result<Self, ConfigError> {
+        let named = || std::env::var_os(flags::CONFIG_VARIABLE).map(PathBuf::from);
+        match flags.config.clone().or_else(named) {
+            Some(path) => Self::read(&path),
+            None => Ok(Self::default()),
+        }
+    }
+
     /// Reads and parses a file.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 mod flags;
 mod ice;
 mod layers;
+mod print;
 mod retention;
 mod settings;
 mod spelling;
@@ -30,6 +31,11 @@ use crate::{
 };
 use layers::Layers;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+/// The value of an environment variable.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
 
 /// All settings of the operator, checked.
 #[derive(Debug, Clone)]
@@ -103,16 +109,18 @@ impl Config {
     /// # Errors
     /// A one-line error for the operator.
     pub fn load(flags: &Flags) -> Result<Self, ConfigError> {
-        let env = |name: &str| std::env::var(name).ok();
-        let path = flags
-            .config
-            .clone()
-            .or_else(|| env(flags::CONFIG_VARIABLE).map(PathBuf::from));
-        let file = match path {
-            Some(path) => FileLayer::read(&path)?,
-            None => FileLayer::default(),
-        };
-        Self::resolve(flags, &env, &file)
+        Self::resolve(flags, &variable, &FileLayer::of(flags)?)
+    }
+
+    /// The settings of this process as a file of settings, each with its origin behind it. Secrets
+    /// are masked.
+    ///
+    /// # Errors
+    /// A one-line error for the operator, as [`Self::load`] has it.
+    pub fn print(flags: &Flags) -> Result<String, ConfigError> {
+        let file = FileLayer::of(flags)?;
+        let config = Self::resolve(flags, &variable, &file)?;
+        Ok(print::text(&config, flags, &variable, &file))
     }
 
     /// Resolves the settings from the three layers.

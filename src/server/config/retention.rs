@@ -62,6 +62,14 @@ pub(super) struct RoomRetention {
 }
 
 impl RoomRetention {
+    /// The lines of its table in the file, each after a line break.
+    pub fn lines(self) -> String {
+        let days = self.days.map(|days| format!("\nkeep_days = {days}"));
+        let messages = self.messages;
+        let messages = messages.map(|messages| format!("\nkeep_messages = {messages}"));
+        days.into_iter().chain(messages).collect()
+    }
+
     /// The retention of the room, with missing values from `defaults`.
     pub fn with_defaults(self, defaults: RetentionLimits) -> RetentionLimits {
         RetentionLimits {

@@ -5,6 +5,7 @@
 //! table, one field of [`super::Config`] and one row of `docs/operating.md`, which a test compares
 //! with this table.
 
+use super::ice;
 use crate::server::{
     net::RequestRateLimits,
     store::{Quota, SEARCH_WITHIN},
@@ -39,6 +40,8 @@ pub(super) struct Setting {
     pub is_global: bool,
     /// The value of a flag without one; `None` if the flag needs a value.
     pub missing_value: Option<&'static str>,
+    /// Makes a value without its secrets; `None` if the value has none.
+    mask: Option<fn(&str) -> String>,
 }
 
 impl Setting {
@@ -57,6 +60,7 @@ impl Setting {
             remark: None,
             is_global: false,
             missing_value: None,
+            mask: None,
         }
     }
 
@@ -81,6 +85,22 @@ impl Setting {
         Self {
             missing_value: Some(value),
             ..self
+        }
+    }
+
+    /// Masks the secrets of the value wherever it is printed.
+    const fn masked_by(self, mask: fn(&str) -> String) -> Self {
+        Self {
+            mask: Some(mask),
+            ..self
+        }
+    }
+
+    /// A value of the setting without its secrets.
+    pub fn shown(&self, value: &str) -> String {
+        match self.mask {
+            Some(mask) => mask(value),
+            None => value.to_owned(),
         }
     }
 
@@ -280,7 +300,8 @@ pub(super) const SETTINGS: [Setting; 41] = [
         "STUN/TURN servers handed to browsers: comma separated stun:host[:port], \
          turn:user:password@host[:port] or turns:…, or a JSON array of {urls, username, \
          credential}",
-    ),
+    )
+    .masked_by(ice::without_credentials),
     Setting::new(
         "adapter",
         "NAME",
