@@ -9,6 +9,7 @@ mod addresses;
 mod architecture;
 mod backup;
 mod call;
+mod deploy;
 mod documents;
 mod export;
 mod faults;

@@ -1,0 +1,4 @@
+{{- define "noom.labels" -}}
+app.kubernetes.io/name: noom
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}

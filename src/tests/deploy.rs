@@ -1,0 +1,190 @@
+//! Compares `deploy/` with the source: its files name only metrics, settings and commands that
+//! exist.
+
+use super::harness::{TestApp, new_id};
+use crate::{
+    protocol::{ChatDraft, ClientMessage},
+    server::{
+        commands::Cli,
+        config::{Config, FileLayer, Flags, unknown_variables},
+        limits::Timing,
+    },
+};
+use clap::Parser;
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The text of a file below `deploy/`.
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("deploy")
+        .join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every file below `deploy/`, with its text.
+fn files() -> Vec<(PathBuf, String)> {
+    let (mut found, mut folders) = (
+        Vec::new(),
+        vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy")],
+    );
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder of deploy") {
+            let path = entry.expect("readable").path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => {
+                    let text = fs::read_to_string(&path).expect("UTF-8");
+                    found.push((path, text));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The words of a text that begin like this: letters, digits and underscores.
+fn words<'a>(text: &'a str, prefix: &str) -> BTreeSet<&'a str> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.filter(|word| word.starts_with(prefix)).collect()
+}
+
+#[tokio::test]
+async fn dashboard_and_alerts_name_only_metrics_that_a_server_exposes() {
+    let app = TestApp::start_with(Timing::default(), &["--turn-listen", "127.0.0.1:0"]).await;
+    // A code has no series before its first refusal.
+    let mut ann = app.join("team", "Ann").await;
+    let (id, text, reply_to) = (new_id(), " ".to_owned(), None);
+    ann.send(&ClientMessage::Chat(ChatDraft { id, text, reply_to }))
+        .await;
+    ann.wait_for_refusal().await;
+    let exposed = app.metrics().await.names;
+    let is_exposed = |name: &str| {
+        let parts = ["_bucket", "_sum", "_count"];
+        let histogram = parts.iter().find_map(|part| name.strip_suffix(part));
+        let names = std::iter::once(name).chain(histogram);
+        names
+            .into_iter()
+            .any(|name| exposed.iter().any(|other| other == name))
+    };
+    for (file, least) in [
+        ("grafana/dashboard.json", 40),
+        ("prometheus/alerts.yaml", 9),
+    ] {
+        let text = read(file);
+        let named = words(&text, "noom_");
+        assert!(named.len() >= least, "{file} is read: {named:?}");
+        let unknown: Vec<_> = named.iter().filter(|name| !is_exposed(name)).collect();
+        assert!(unknown.is_empty(), "{file}: {unknown:?}");
+    }
+    let dashboard = read("grafana/dashboard.json");
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).expect("JSON");
+    assert!(
+        dashboard["panels"]
+            .as_array()
+            .is_some_and(|panels| panels.len() > 20)
+    );
+}
+
+#[test]
+fn every_variable_in_deploy_is_a_setting() {
+    let mut read = 0;
+    for (path, text) in files() {
+        let names = words(&text, "NOOM_");
+        read += names.len();
+        let unknown = unknown_variables(names.into_iter().map(OsString::from));
+        assert_eq!(unknown, [], "{}", path.display());
+    }
+    assert!(read > 15, "the files are read");
+}
+
+#[test]
+fn the_commands_of_unit_image_and_compose_file_are_accepted() {
+    let unit = read("systemd/noom.service");
+    let command = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart=/usr/bin/"));
+    let command = command.expect("a command").split(' ').map(str::to_owned);
+    let json = |text: &str| -> Vec<String> {
+        let (_, list) = text
+            .split_once("\"CMD\", ")
+            .or_else(|| text.split_once("CMD ["))
+            .expect("a check");
+        let (list, _) = list.split_once(']').expect("it ends");
+        let words: Vec<String> = serde_json::from_str(&format!("[{list}]")).expect("a list");
+        words
+            .into_iter()
+            .map(|word| word.trim_start_matches("/usr/bin/").to_owned())
+            .collect()
+    };
+    let image = read("Containerfile");
+    let check = image.lines().find(|line| line.starts_with("HEALTHCHECK"));
+    let compose = read("compose.yaml");
+    for words in [
+        command.collect(),
+        json(check.expect("a check")),
+        json(&compose),
+    ] {
+        assert_eq!(words[0], "noom");
+        Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+    }
+}
+
+#[test]
+fn the_file_of_settings_is_accepted_as_it_is_and_with_every_line_in_effect() {
+    let resolve = |text: &str| {
+        let file = FileLayer::parse(text).unwrap_or_else(|error| panic!("{error}"));
+        let config = Config::resolve(&Flags::default(), &|_| None, &file);
+        config.unwrap_or_else(|error| panic!("{error}"))
+    };
+    let file = read("noom.toml");
+    let defaults = resolve("");
+    assert_eq!(format!("{:?}", resolve(&file)), format!("{defaults:?}"));
+    let in_effect: Vec<_> = file
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(setting) if !setting.starts_with(' ') => setting,
+            _ => line,
+        })
+        .collect();
+    let settings = resolve(&in_effect.join("\n"));
+    assert_eq!(settings.ice_servers.len(), 1);
+    assert_eq!(settings.retention.rooms.len(), 1);
+    assert!(settings.turn_tls.is_some() && settings.public_url.is_some());
+    assert!(settings.tls.is_some(), "a domain is served by https");
+    // What is not an example is the default.
+    assert_eq!(settings.listen, defaults.listen);
+    assert_eq!(settings.store.quota, defaults.store.quota);
+    assert_eq!(settings.retention.defaults, defaults.retention.defaults);
+    let capacities = |config: &Config| (config.room_capacity, config.call_capacity);
+    assert_eq!(capacities(&settings), capacities(&defaults));
+}
+
+#[test]
+fn chart_and_package_have_the_version_of_the_crate() {
+    let chart = read("helm/noom/Chart.yaml");
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(
+        chart.contains(&format!("\nversion: {version}\n")),
+        "{chart}"
+    );
+    assert!(
+        chart.contains(&format!("\nappVersion: \"{version}\"\n")),
+        "{chart}"
+    );
+    let manifest = include_str!("../../Cargo.toml");
+    let manifest: toml::Table = manifest.parse().expect("TOML");
+    let assets = &manifest["package"]["metadata"]["deb"]["assets"];
+    let assets = assets.as_array().expect("a list");
+    assert!(assets.len() > 4, "the list is read");
+    for asset in assets {
+        let source = asset[0].as_str().expect("a path");
+        let built = source.starts_with("target/");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+        assert!(built || path.exists(), "{source}");
+    }
+}
