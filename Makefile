@@ -28,6 +28,7 @@ CHECKED := $(foreach crate,noom noom-bench,$(foreach setting,opt-level=0 debug-a
 TESTS := --release --workspace --features ssr,rust-embed/debug-embed $(CHECKED) \
 	--target-dir target/checked --config build.build-dir='"target"'
 
+.PHONY: deb release sbom
 .PHONY: help run share test watch setup build check unit-build unit e2e attack attack-short chaos bench bench-build build-again bench-chat bench-pages bench-media
 
 help:
@@ -38,7 +39,8 @@ help:
 	@echo "make chaos   kill the server under 200 clients, 30 times, and count"
 	@echo "make bench   measure it beside its peers: conversations, pages and media, two hours"
 	@echo "make watch   serve while you work, rebuilt at each change"
-	@echo "parts:       setup build check unit e2e attack-short"
+	@echo "make release the binary, a Debian package and the list of its components (CycloneDX)"
+	@echo "parts:       setup build check unit e2e attack-short deb sbom"
 
 run: build
 	@exec target/release/noom
@@ -79,6 +81,24 @@ build-again:
 	@mkdir -p target/site
 	cargo-leptos build --release --split --precompress
 	@scripts/notices target/release/THIRD-PARTY-NOTICES.txt
+
+# What is published: the binary, its package, and what both halves are made of.
+release: deb sbom
+	@ls -l target/release/noom target/release/*.cdx.json target/debian/*.deb
+
+# Of the binary that `build` made: cargo-deb would build it without the site.
+deb: build
+	@scripts/setup deb
+	cargo deb --no-build --no-strip
+
+# The server and the pages are compiled from different crates. cargo-cyclonedx writes a file beside
+# the manifest of each crate of the workspace.
+sbom:
+	@scripts/setup sbom
+	cargo cyclonedx --format json --features ssr --target $$(rustc --print host-tuple) --override-filename noom.cdx
+	cargo cyclonedx --format json $(WASM) --override-filename noom-pages.cdx
+	@mkdir -p target/release && mv noom.cdx.json noom-pages.cdx.json target/release/
+	@rm -f bench/noom.cdx.json bench/noom-pages.cdx.json
 
 check:
 	@scripts/setup check
