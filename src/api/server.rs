@@ -3,10 +3,11 @@
 use super::{ApiError, Field, FoundMessages, NICKNAME_COOKIE, RoomStart};
 use crate::i18n::guest_name;
 use crate::protocol::{
-    ChatDraft, ChatText, MAX_CHAT_CHARS, MessageId, NameError, Nickname, RoomName, Seq,
+    ChatDraft, ChatText, ErrorCode, MAX_CHAT_CHARS, MessageId, NameError, Nickname, RoomName, Seq,
     SessionToken, text,
 };
 use crate::server::context::AppContext;
+use crate::server::error::refusal_of_rate;
 use crate::server::request;
 use crate::server::rooms::RoomError;
 use crate::server::store::{Page, StoreError};
@@ -75,10 +76,22 @@ pub(super) fn join_room(nickname: &str, room: &str) -> Result<RoomName, ApiError
 /// Takes `amount` from a rate limit of the client's address.
 fn allow(kind: RequestKind, amount: u32) -> Result<(), ApiError> {
     let ip = request::client_address().0;
-    match context().request_rates.allow_many(kind, ip, amount) {
-        true => Ok(()),
-        false => Err(ApiError::TooMany),
-    }
+    let taken = context().request_rates.try_take(kind, ip, amount);
+    taken.map_err(|_| ApiError::TooMany)
+}
+
+/// As [`allow`], for limits that last for hours.
+///
+/// # Errors
+/// The code for the page of the room, which says what to do.
+fn allow_to_store(kind: RequestKind, amount: u32) -> Result<(), ErrorCode> {
+    let (context, ip) = (context(), request::client_address().0);
+    let taken = context.request_rates.try_take(kind, ip, amount);
+    taken.map_err(|limit| {
+        let code = refusal_of_rate(kind, limit);
+        context.rooms.metrics().refused(code, true);
+        code
+    })
 }
 
 fn parse_room(room: &str) -> Result<RoomName, ApiError> {
@@ -201,11 +214,20 @@ pub(super) async fn post_message(room: &str, text: &str) -> Result<String, ApiEr
     allow(RequestKind::Post, 1)?;
     let rooms = context().rooms.clone();
     let handle = rooms.open(&name).map_err(room_error)?;
+    let bytes = stored_bytes(text.as_str().len());
     if !rooms.is_open(&name) {
         allow(RequestKind::NewRoom, 1)?;
+        if rooms.is_new(&name).await
+            && let Err(code) = allow_to_store(RequestKind::NewName, 1)
+        {
+            return Ok(refused_path(&name, code));
+        }
     }
     // Last, because a message that is refused before costs no bytes.
-    allow(RequestKind::ChatBytes, stored_bytes(text.as_str().len()))?;
+    allow(RequestKind::ChatBytes, bytes)?;
+    if let Err(code) = allow_to_store(RequestKind::DayBytes, bytes) {
+        return Ok(refused_path(&name, code));
+    }
     let device = device();
     let nickname = remembered_nickname().unwrap_or_else(|| guest(number_of(&device)));
     let draft = ChatDraft {
@@ -215,12 +237,14 @@ pub(super) async fn post_message(room: &str, text: &str) -> Result<String, ApiEr
     };
     match handle.post(&device, nickname, draft).await {
         Ok(_) => Ok(name.path()),
-        Err(RoomError::StorageFull(full)) => {
-            let why = full.code().name();
-            Ok(format!("{}?refused={why}", name.path()))
-        }
+        Err(RoomError::StorageFull(full)) => Ok(refused_path(&name, full.code())),
         Err(error) => Err(room_error(error)),
     }
+}
+
+/// The page of a room, which says why a message was refused.
+fn refused_path(name: &RoomName, code: ErrorCode) -> String {
+    format!("{}?refused={}", name.path(), code.name())
 }
 
 /// The device's secret, from its cookie or new.

@@ -54,6 +54,9 @@ fn sentence(locale: Locale, reason: Option<Reason>) -> String {
         Some(Reason::Join(ErrorCode::TooManyJoins)) => {
             td_string!(locale, room.refused_joins).to_owned()
         }
+        Some(Reason::Join(ErrorCode::TooManyNewRooms)) => {
+            td_string!(locale, room.refused_new_rooms).to_owned()
+        }
         Some(Reason::Join(ErrorCode::TooManyRooms)) => {
             td_string!(locale, room.refused_rooms).to_owned()
         }

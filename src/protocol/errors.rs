@@ -36,6 +36,8 @@ pub enum ErrorCode {
     TooManyMessages,
     /// Join rate limit of this address exceeded; the client may retry after a moment.
     TooManyJoins,
+    /// Too many new rooms were opened, by this address or by all; the client may retry later.
+    TooManyNewRooms,
     /// The room has reached its limit of participants.
     RoomFull,
     /// The call has reached its limit of participants.
@@ -56,6 +58,8 @@ pub enum ErrorCode {
     BadOffer,
     /// The room has reached its storage limit; deleting messages frees space.
     RoomStorageFull,
+    /// This address has stored as much as it may in a day.
+    AddressStorageFull,
     /// The server has reached its storage limit, or its disk is nearly full.
     ServerStorageFull,
     /// The message could not be stored; the client may send it again.

@@ -51,7 +51,7 @@ pub struct Shared {
     pub connection_permits: ConnectionPermits,
     /// Limits concurrent requests through trusted proxies, by address.
     pub request_permits: Permits,
-    /// Rate limits of each address.
+    /// Rate limits of each address, and of all together.
     pub request_rates: Arc<RequestRateLimiter>,
     /// The open long-polling connections.
     pub polls: PollRegistry,
@@ -123,7 +123,10 @@ impl AppContext {
                 total: config.max_connections,
                 per_address: config.connections_per_address,
             }),
-            request_rates: Arc::new(RequestRateLimiter::new(config.request_rates)),
+            request_rates: Arc::new(RequestRateLimiter::new(
+                config.request_rates,
+                config.total_rates,
+            )),
             polls: PollRegistry::default(),
             readiness: Readiness::default(),
             sweeps: SweepStatus::default(),

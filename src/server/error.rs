@@ -4,6 +4,7 @@ use crate::{
     protocol::{ErrorCode, MessageId, ServerMessage},
     server::{
         config::ConfigError,
+        net::{Exhausted, RequestKind},
         sfu::SfuError,
         store::StoreError,
         tls::{CertificateError, TlsError},
@@ -97,6 +98,25 @@ pub fn refusal(code: ErrorCode, id: Option<MessageId>) -> ServerMessage {
     }
 }
 
+/// The code of a refusal by a rate, and by whose rate it is.
+pub const fn refusal_of_rate(kind: RequestKind, limit: Exhausted) -> ErrorCode {
+    match (kind, limit) {
+        (RequestKind::Join | RequestKind::NewRoom, _) => ErrorCode::TooManyJoins,
+        (RequestKind::NewName, _) => ErrorCode::TooManyNewRooms,
+        (RequestKind::DayBytes, Exhausted::Address) => ErrorCode::AddressStorageFull,
+        (RequestKind::DayBytes, Exhausted::Total) => ErrorCode::ServerStorageFull,
+        (
+            RequestKind::Post
+            | RequestKind::ChatBytes
+            | RequestKind::Search
+            | RequestKind::Page
+            | RequestKind::History
+            | RequestKind::Offer,
+            _,
+        ) => ErrorCode::TooManyMessages,
+    }
+}
+
 /// The sentence of a code for users. It never repeats input of the client.
 pub const fn sentence(code: ErrorCode) -> &'static str {
     match code {
@@ -115,6 +135,9 @@ pub const fn sentence(code: ErrorCode) -> &'static str {
         ErrorCode::TooManyReactions => "This message has as many reactions as it can hold.",
         ErrorCode::TooManyMessages => "Too many messages at once; send this one again later.",
         ErrorCode::TooManyJoins => "Too many joins from your address; try again in a moment.",
+        ErrorCode::TooManyNewRooms => {
+            "Too many new rooms were opened; use one that has messages, or try again later."
+        }
         ErrorCode::RoomFull => "The room is full.",
         ErrorCode::CallFull => "The call is full.",
         ErrorCode::TooManyRooms => "The server keeps as many rooms as it may.",
@@ -126,6 +149,9 @@ pub const fn sentence(code: ErrorCode) -> &'static str {
         ErrorCode::BadOffer => "The offer makes no sense to the server.",
         ErrorCode::RoomStorageFull => {
             "The room holds as much as it may; delete something, or use another room."
+        }
+        ErrorCode::AddressStorageFull => {
+            "Your address has written as much as it may in a day; try again later."
         }
         ErrorCode::ServerStorageFull => "The server has no space for more messages now.",
         ErrorCode::Unavailable => "The room is not available now; try again.",

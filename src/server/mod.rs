@@ -1,7 +1,7 @@
 //! The server: one process with the pages, the rooms and the store.
 //!
-//! * [`config`], [`limits`] the settings and the fixed numbers; [`telemetry`], [`metrics`],
-//!   [`error`] logs, counters and refusals.
+//! * [`config`], [`limits`] the settings and the fixed numbers, [`profile`] which set of limits
+//!   applies; [`telemetry`], [`metrics`], [`error`] logs, counters and refusals.
 //! * [`commands`] what the binary does besides serving.
 //! * [`context`] the state every handler and page can reach.
 //! * [`http`] the routes, the socket, the files, the rules for every request.
@@ -39,6 +39,7 @@ pub mod metrics;
 pub mod net;
 pub mod origin;
 pub mod priority;
+pub mod profile;
 pub mod request;
 pub mod retention;
 pub mod rooms;

@@ -87,6 +87,8 @@ pub async fn serve(
         invitation::print(server.address()?, &machine, &local.fingerprint());
     }
     reload_on_hangup(hangup, server.reload.clone());
+    let profile = server.context.config.profile.name();
+    tracing::info!(profile, "limits are those of --profile {profile}");
     if let Some(address) = server.metrics_address()? {
         tracing::info!(%address, "metrics are on http://{address}/metrics");
     }

@@ -61,6 +61,7 @@ impl Refused {
     pub fn of_join(code: ErrorCode) -> Option<Self> {
         match code {
             ErrorCode::TooManyJoins
+            | ErrorCode::TooManyNewRooms
             | ErrorCode::TooManyRooms
             | ErrorCode::BadRoomName
             | ErrorCode::BadNickname
@@ -89,6 +90,7 @@ impl Refused {
             | ErrorCode::SignalTooLong
             | ErrorCode::BadOffer
             | ErrorCode::RoomStorageFull
+            | ErrorCode::AddressStorageFull
             | ErrorCode::ServerStorageFull => None,
         }
     }

@@ -31,7 +31,7 @@ use tokio::{
 };
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message, protocol::CloseFrame},
+    tungstenite::{Message, client::IntoClientRequest, protocol::CloseFrame},
 };
 
 /// How long a test waits for an expected event before it fails.
@@ -274,6 +274,19 @@ impl TestApp {
         let (socket, _) = tokio_tungstenite::client_async(url, stream)
             .await
             .expect("101");
+        Client {
+            socket,
+            joined: None,
+        }
+    }
+
+    /// Opens a WebSocket of the client that a proxy on this machine names.
+    pub async fn connect_for(&self, client: &str) -> Client {
+        let url = format!("ws://{}/ws", self.address);
+        let mut request = url.into_client_request().expect("a request");
+        let client = client.parse().expect("a header");
+        request.headers_mut().insert("X-Forwarded-For", client);
+        let (socket, _) = connect_async(request).await.expect("101");
         Client {
             socket,
             joined: None,

@@ -28,6 +28,7 @@ mod pages;
 mod poll;
 mod poller;
 mod prejoin;
+mod quotas;
 mod reconnect;
 mod refusals;
 mod requests;

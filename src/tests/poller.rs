@@ -86,7 +86,12 @@ pub const JSON: &str = "Content-Type: application/json\r\n";
 impl Poller {
     /// Opens a connection, and sends no message.
     pub async fn open(app: &TestApp) -> Self {
-        let answer = request(app.address, "POST /poll", "", "").await;
+        Self::open_with(app, "").await
+    }
+
+    /// Opens a connection by a request with these headers, and sends no message.
+    pub async fn open_with(app: &TestApp, headers: &str) -> Self {
+        let answer = request(app.address, "POST /poll", headers, "").await;
         assert_eq!(answer.status, 201, "{}", answer.body);
         let opened: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
         Self {
@@ -120,7 +125,7 @@ impl Poller {
     }
 
     /// Sends `join` and waits for `joined`.
-    async fn send_join(&mut self, message: &ClientMessage) {
+    pub async fn send_join(&mut self, message: &ClientMessage) {
         self.send(&[message]).await;
         let joined = self.wait_for(|message| match message {
             ServerMessage::Joined(joined) => Some(joined),

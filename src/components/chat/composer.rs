@@ -156,8 +156,12 @@ enum Problem {
     Text(NameError, usize),
     /// The room has reached its storage limit.
     RoomFull,
+    /// This address has stored as much as it may in a day.
+    AddressFull,
     /// The server has reached its storage limit.
     ServerFull,
+    /// Too many new rooms were opened.
+    TooManyNewRooms,
 }
 
 impl Problem {
@@ -165,7 +169,9 @@ impl Problem {
     fn of_form(why: &str) -> Self {
         match why {
             "room_storage_full" => Self::RoomFull,
+            "address_storage_full" => Self::AddressFull,
             "server_storage_full" => Self::ServerFull,
+            "too_many_new_rooms" => Self::TooManyNewRooms,
             _ => Self::Text(NameError::TooLong, 0),
         }
     }
@@ -184,6 +190,8 @@ fn refusal(locale: Locale, problem: Problem) -> String {
             td_string!(locale, room.not_allowed).to_owned()
         }
         Problem::RoomFull => td_string!(locale, room.refused_room_storage).to_owned(),
+        Problem::AddressFull => td_string!(locale, room.refused_address_storage).to_owned(),
         Problem::ServerFull => td_string!(locale, room.refused_server_storage).to_owned(),
+        Problem::TooManyNewRooms => td_string!(locale, room.refused_new_rooms).to_owned(),
     }
 }

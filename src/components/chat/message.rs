@@ -234,6 +234,7 @@ fn Refused(
     let sentence = Signal::derive(move || match code {
         ErrorCode::Unavailable => t_string!(i18n, room.refused_unavailable),
         ErrorCode::RoomStorageFull => t_string!(i18n, room.refused_room_storage),
+        ErrorCode::AddressStorageFull => t_string!(i18n, room.refused_address_storage),
         ErrorCode::ServerStorageFull => t_string!(i18n, room.refused_server_storage),
         ErrorCode::MessageTooLong => t_string!(i18n, room.refused_too_long),
         ErrorCode::MessageNotAllowed => t_string!(i18n, room.refused_not_allowed),
@@ -250,6 +251,7 @@ fn Refused(
         | ErrorCode::TooManyReactions
         | ErrorCode::TooManyMessages
         | ErrorCode::TooManyJoins
+        | ErrorCode::TooManyNewRooms
         | ErrorCode::RoomFull
         | ErrorCode::CallFull
         | ErrorCode::TooManyRooms

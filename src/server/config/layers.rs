@@ -3,10 +3,10 @@
 use super::{
     Flags, flags,
     retention::{self, RoomRetention},
-    settings::{SETTINGS, Setting, names},
+    settings::{SETTINGS, names, variable},
     spelling,
 };
-use crate::protocol::RoomName;
+use crate::{protocol::RoomName, server::profile::Profile};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -180,14 +180,26 @@ impl Value {
 }
 
 /// The value of each setting, from the layer of highest precedence that has one.
-pub(super) struct Layers(BTreeMap<&'static str, Value>);
+pub(super) struct Layers {
+    /// The values, by the names of their settings.
+    values: BTreeMap<&'static str, Value>,
+    /// The profile, which chose the defaults.
+    pub profile: Profile,
+}
 
 impl Layers {
     /// Merges the layers. An empty environment variable counts as unset, because compose files set
-    /// an empty value for an omitted setting.
-    pub fn new(flags: &Flags, env: &dyn Fn(&str) -> Option<String>, file: &FileLayer) -> Self {
-        let find = |setting: &Setting| {
-            let (name, variable) = (setting.name, setting.variable());
+    /// an empty value for an omitted setting. The profile is found first: it chooses the defaults.
+    ///
+    /// # Errors
+    /// The profile is none of those that exist.
+    pub fn new(
+        flags: &Flags,
+        env: &dyn Fn(&str) -> Option<String>,
+        file: &FileLayer,
+    ) -> Result<Self, ConfigError> {
+        let find = |name: &str| {
+            let variable = variable(name);
             let given = |origin: String, value: String| Value {
                 origin,
                 value,
@@ -203,24 +215,36 @@ impl Layers {
                 let value = file.settings.get(name);
                 value.map(|value| given(format!("{name} in --config"), value.clone()))
             };
+            flag.or_else(from_env).or_else(from_file)
+        };
+        let profile = match find("profile") {
+            Some(value) => {
+                let known = Profile::parse(value.value.trim());
+                known.ok_or_else(|| value.reject("private or public"))?
+            }
+            None => Profile::default(),
+        };
+        let values = SETTINGS.iter().filter_map(|setting| {
             let default = || {
-                setting.default_value().map(|value| Value {
-                    origin: format!("the default of --{name}"),
+                let value = setting.default_value(profile)?;
+                Some(Value {
+                    origin: format!("the default of --{}", setting.name),
                     value,
                     is_default: true,
                 })
             };
-            flag.or_else(from_env).or_else(from_file).or_else(default)
-        };
-        let found = SETTINGS
-            .iter()
-            .filter_map(|setting| find(setting).map(|value| (setting.name, value)));
-        Self(found.collect())
+            let value = find(setting.name).or_else(default)?;
+            Some((setting.name, value))
+        });
+        Ok(Self {
+            values: values.collect(),
+            profile,
+        })
     }
 
     /// The value of a setting; `None` if it is unset and has no default.
     pub fn find(&self, name: &str) -> Option<&Value> {
-        self.0.get(name)
+        self.values.get(name)
     }
 
     /// The value of a setting that has a default.

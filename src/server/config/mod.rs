@@ -1,4 +1,5 @@
-//! Settings of the operator, in this order of precedence: flag, environment, TOML file, default.
+//! Settings of the operator, in this order of precedence: flag, environment, TOML file, profile,
+//! default.
 //!
 //! [`settings`] declares each setting once. [`Config::resolve`] is pure: it takes the three layers
 //! and returns the checked settings, or a one-line error.
@@ -24,7 +25,8 @@ use crate::{
     protocol::IceServer,
     server::{
         addresses::{InterfaceFilter, MediaHost},
-        net::{RequestRateLimits, TrustedProxies},
+        net::{RequestRateLimits, TotalRateLimits, TrustedProxies},
+        profile::Profile,
         store::StoreOptions,
         tls::{CertificateName, TlsMode},
     },
@@ -40,6 +42,8 @@ fn variable(name: &str) -> Option<String> {
 /// All settings of the operator, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// Which limits apply where no setting gives them.
+    pub profile: Profile,
     /// HTTP and WebSocket address.
     pub listen: SocketAddr,
     /// Directory of the database.
@@ -95,6 +99,8 @@ pub struct Config {
     pub polls_per_address: usize,
     /// Request rates of one address, loopback excepted.
     pub request_rates: RequestRateLimits,
+    /// Request rates of all addresses together.
+    pub total_rates: TotalRateLimits,
     /// Address of the metrics listener; `None` if off.
     pub metrics_listen: Option<SocketAddr>,
     /// Retention of messages.
@@ -132,9 +138,10 @@ impl Config {
         env: &dyn Fn(&str) -> Option<String>,
         file: &FileLayer,
     ) -> Result<Self, ConfigError> {
-        let layers = Layers::new(flags, env, file);
+        let layers = Layers::new(flags, env, file)?;
         layers.refuse_other_adapters()?;
         Ok(Self {
+            profile: layers.profile,
             listen: layers.listen(env)?,
             data_dir: layers.data_dir(),
             store: layers.store()?,
@@ -170,6 +177,7 @@ impl Config {
                 "polling connections",
             )?,
             request_rates: layers.address_rates()?,
+            total_rates: layers.total_rates()?,
             metrics_listen: layers.address_or_off("metrics-listen")?,
             retention: layers.retention(file)?,
             search_within: layers.search_within()?,

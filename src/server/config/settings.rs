@@ -7,7 +7,8 @@
 
 use super::ice;
 use crate::server::{
-    net::RequestRateLimits,
+    net::{RequestRateLimits, TotalRateLimits},
+    profile::Profile,
     store::{Quota, SEARCH_WITHIN},
 };
 
@@ -21,6 +22,10 @@ pub(super) enum DefaultValue {
     Value(&'static str),
     /// A value that another module declares.
     Computed(fn() -> String),
+    /// A value for each profile, private and public.
+    Both(&'static str, &'static str),
+    /// A value for each profile that another module declares.
+    Profiled(fn(Profile) -> String),
     /// No value; the text describes the behaviour without one.
     Unset(&'static str),
 }
@@ -106,23 +111,36 @@ impl Setting {
 
     /// The environment variable of the setting.
     pub fn variable(&self) -> String {
-        format!("{PREFIX}{}", self.name.to_uppercase().replace('-', "_"))
+        variable(self.name)
     }
 
-    /// The default value; `None` without a default.
-    pub fn default_value(&self) -> Option<String> {
+    /// The default value in a profile; `None` without a default.
+    pub fn default_value(&self, profile: Profile) -> Option<String> {
         match self.default {
             DefaultValue::Value(value) => Some(value.to_owned()),
             DefaultValue::Computed(value) => Some(value()),
+            DefaultValue::Both(private, public) => Some(profile.choose(private, public).to_owned()),
+            DefaultValue::Profiled(value) => Some(value(profile)),
             DefaultValue::Unset(_) => None,
         }
     }
 
+    /// Whether the profiles differ in its default.
+    pub fn is_profiled(&self) -> bool {
+        let [private, public] = Profile::ALL.map(|profile| self.default_value(profile));
+        private != public
+    }
+
     /// The default as a text for people.
     pub fn default_text(&self) -> String {
-        let text = match self.default {
-            DefaultValue::Value(text) | DefaultValue::Unset(text) => text.to_owned(),
-            DefaultValue::Computed(value) => value(),
+        let [private, public] = Profile::ALL.map(|profile| self.default_value(profile));
+        let text = match (self.default, private, public) {
+            (DefaultValue::Unset(text), ..) => text.to_owned(),
+            (_, private, public) if self.is_profiled() => {
+                let [private, public] = [private, public].map(Option::unwrap_or_default);
+                format!("{private}; public: {public}")
+            }
+            (_, private, _) => private.unwrap_or_default(),
         };
         match self.remark {
             Some(remark) => format!("{text}, {remark}"),
@@ -136,13 +154,18 @@ impl Setting {
     }
 }
 
+/// The environment variable of a setting.
+pub(super) fn variable(name: &str) -> String {
+    format!("{PREFIX}{}", name.to_uppercase().replace('-', "_"))
+}
+
 /// The text of a flag in `--help`.
 pub(super) fn help_text(help: &str, variable: &str, default: &str) -> String {
     format!("{help} [env: {variable}] [default: {default}]")
 }
 
 /// Every setting, in the order of `--help`.
-pub(super) const SETTINGS: [Setting; 41] = [
+pub(super) const SETTINGS: [Setting; 43] = [
     Setting::new(
         "listen",
         "IP:PORT",
@@ -166,6 +189,13 @@ pub(super) const SETTINGS: [Setting; 41] = [
          owner only, the user the server runs as) or any",
     )
     .global(),
+    Setting::new(
+        "profile",
+        "private|public",
+        DefaultValue::Value("private"),
+        "Which limits apply where no other setting gives them: private (generous, for people \
+         who know each other) or public (for a server that strangers reach)",
+    ),
     Setting::new(
         "public-url",
         "URL",
@@ -311,27 +341,24 @@ pub(super) const SETTINGS: [Setting; 41] = [
     Setting::new(
         "room-bytes",
         "BYTES",
-        DefaultValue::Computed(|| Quota::default().room_bytes.to_string()),
+        DefaultValue::Profiled(|profile| Quota::of(profile).room_bytes.to_string()),
         "Bytes of what one room has stored, texts and 160 for each message, 0 to \
          1000000000000000; the next message is refused. 0 is no bound",
-    )
-    .remark("256 MiB"),
+    ),
     Setting::new(
         "history-bytes",
         "BYTES",
-        DefaultValue::Computed(|| Quota::default().history_bytes.to_string()),
+        DefaultValue::Profiled(|profile| Quota::of(profile).history_bytes.to_string()),
         "Bytes of what all rooms have stored, 0 to 1000000000000000; 0 is no bound. The \
          database takes up to three times that",
-    )
-    .remark("8 GiB"),
+    ),
     Setting::new(
         "disk-reserve",
         "BYTES",
-        DefaultValue::Computed(|| Quota::default().disk_reserve.to_string()),
+        DefaultValue::Profiled(|profile| Quota::of(profile).disk_reserve.to_string()),
         "Bytes of the disk that messages leave free, 0 to 1000000000000000; with less free, \
          new ones are refused. 0 is no reserve",
-    )
-    .remark("64 MiB"),
+    ),
     Setting::new(
         "log",
         "FILTER",
@@ -353,7 +380,7 @@ pub(super) const SETTINGS: [Setting; 41] = [
     Setting::new(
         "max-rooms",
         "ROOMS",
-        DefaultValue::Value("10000"),
+        DefaultValue::Both("10000", "2000"),
         "Rooms open at once, 1 to 1000000; those whose people are all away do not count, \
          there are as many of them again",
     ),
@@ -367,7 +394,7 @@ pub(super) const SETTINGS: [Setting; 41] = [
     Setting::new(
         "sockets-per-address",
         "SOCKETS",
-        DefaultValue::Value("100"),
+        DefaultValue::Both("100", "50"),
         "WebSockets and polling connections from one address (IPv6: one /64), 1 to 20000; \
          loopback is not limited",
     ),
@@ -381,24 +408,31 @@ pub(super) const SETTINGS: [Setting; 41] = [
     Setting::new(
         "connections-per-address",
         "CONNECTIONS",
-        DefaultValue::Value("200"),
+        DefaultValue::Both("200", "100"),
         "HTTP connections from one address (IPv6: one /64; a /48 has four times as many), or, \
          behind a trusted proxy, requests under way, 1 to 1000000; loopback is not limited",
     ),
     Setting::new(
         "polls-per-address",
         "POLLS",
-        DefaultValue::Value("50"),
+        DefaultValue::Both("50", "20"),
         "Polling connections from one address, 1 to 1000; loopback is not limited",
     ),
     Setting::new(
         "address-rates",
-        "KIND=RATE/BURST,…",
-        DefaultValue::Computed(|| RequestRateLimits::default().to_string()),
-        "What one address may ask for, as kind=a-second/at-once, comma separated: joins, \
-         rooms (that nobody is in), posts (plain forms), chat-bytes, searches, pages, \
-         history, offers (to the SFU); what is left out keeps its default; loopback is not \
-         limited",
+        "KIND=AMOUNT/BURST,…",
+        DefaultValue::Profiled(|profile| RequestRateLimits::of(profile).to_string()),
+        "What one address may ask for, as kind=amount/at-once, comma separated: joins, \
+         rooms (that nobody is in), new-rooms (of these, where nothing was said; an hour), \
+         posts (plain forms), chat-bytes, day-bytes (the same; a day), searches, pages, \
+         history, offers (to the SFU); a second where nothing else is said; what is left out keeps its default; loopback is not limited",
+    ),
+    Setting::new(
+        "total-rates",
+        "KIND=AMOUNT/BURST,…",
+        DefaultValue::Profiled(|profile| TotalRateLimits::of(profile).to_string()),
+        "What all addresses together may ask for, loopback included, as for one address, or \
+         kind=off; what is left out keeps its default",
     ),
     Setting::new(
         "metrics-listen",

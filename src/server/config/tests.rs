@@ -1,6 +1,7 @@
 //! Tests of the precedence of layers and of refused values, as tables.
 
 use super::*;
+use crate::server::net::{KindRate, RequestKind};
 use clap::{CommandFactory, Parser};
 use std::path::Path;
 
@@ -40,6 +41,49 @@ fn a_switch_is_on_by_its_name_alone_and_by_a_word_in_every_layer() {
     assert!(hides(followed));
 }
 
+#[test]
+fn a_profile_chooses_the_numbers_that_no_layer_gives_in_whichever_layer_it_is_named() {
+    let file = "max-rooms = 7\nprofile = \"private\"";
+    let env = [("NOOM_PROFILE", "public"), ("NOOM_ROOM_BYTES", "8")];
+    let flags = ["--sockets-per-address", "9"];
+    let config = resolve(&flags, &env, file).expect("accepted");
+    assert_eq!(config.profile, Profile::Public);
+    let given = (
+        config.max_rooms,
+        config.store.quota.room_bytes,
+        config.sockets_per_address,
+    );
+    assert_eq!(given, (7, 8, 9), "what is given wins in every layer");
+    let public = resolve(&["--profile", "public"], &[], "").expect("accepted");
+    let chosen = |config: &Config| (config.polls_per_address, config.connections_per_address);
+    assert_eq!(chosen(&config), chosen(&public));
+    assert_eq!(chosen(&public), (20, 100));
+    let private = resolve(&[], &[], "profile = \"private\"").expect("accepted");
+    assert_eq!(chosen(&private), (50, 200));
+    assert_eq!(
+        format!("{private:?}"),
+        format!("{:?}", resolve(&[], &[], "").expect("accepted"))
+    );
+}
+
+#[test]
+fn rates_that_are_given_change_those_of_the_profile_and_leave_the_others() {
+    use crate::server::net::{RequestRateLimits, TotalRateLimits};
+    let flags = ["--profile", "public", "--address-rates", "joins=9/99"];
+    let env = [("NOOM_TOTAL_RATES", "joins=off")];
+    let config = resolve(&flags, &env, "").expect("accepted");
+    let address = RequestRateLimits::of(Profile::Public).to_string();
+    let total = TotalRateLimits::of(Profile::Public).to_string();
+    assert_eq!(
+        config.request_rates.to_string(),
+        address.replace("joins=2/60", "joins=9/99")
+    );
+    assert_eq!(
+        config.total_rates.to_string(),
+        total.replace("joins=200/4000,", "")
+    );
+}
+
 /// Flags, environment, file, and the texts that the error contains.
 type Case<'a> = (
     &'a [&'a str],
@@ -73,12 +117,30 @@ fn the_address_of_cargo_leptos_replaces_only_the_default() {
 
 #[test]
 fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted() {
-    let table: [Case; 28] = [
+    let table: [Case; 31] = [
         (
             &[],
             &[("NOOM_HIDE_ADDRESSES", "yes")],
             "",
             ["NOOM_HIDE_ADDRESSES", "yes", "true or false"],
+        ),
+        (
+            &[],
+            &[("NOOM_PROFILE", "family")],
+            "",
+            ["NOOM_PROFILE", "family", "private or public"],
+        ),
+        (
+            &["--total-rates", "joins=all"],
+            &[],
+            "",
+            ["--total-rates", "\"joins=all\"", "kind=off"],
+        ),
+        (
+            &["--address-rates", "joins=off"],
+            &[],
+            "",
+            ["--address-rates", "\"joins=off\"", "joins=5/200"],
         ),
         (
             &["--p2p-max", "65"],
@@ -308,19 +370,23 @@ fn help_and_refusals_name_every_kind_of_address_rate_with_its_default() {
     let words: Vec<&str> = help.split_whitespace().collect();
     let help = words.join(" ");
     let (_, help) = help
-        .split_once("kind=a-second/at-once, comma separated: ")
+        .split_once("kind=amount/at-once, comma separated: ")
         .expect("it says how");
     let (kinds, rest) = help.split_once("; what is left out").expect("it ends");
     let refusal = resolve(&["--address-rates", "x=1/1"], &[], "").expect_err("refused");
     let refusal = refusal.to_string();
-    let mut defaults = Vec::new();
-    for kind in crate::server::net::RequestKind::ALL {
-        let (name, rate) = (kind.name(), kind.default_rate());
+    let mut defaults = [Vec::new(), Vec::new()];
+    for kind in RequestKind::ALL {
+        let name = kind.name();
         assert!(kinds.contains(name), "{kinds} lacks {name}");
         assert!(refusal.contains(name), "{refusal} lacks {name}");
-        defaults.push(format!("{name}={}/{}", rate.per_second, rate.burst));
+        for (defaults, profile) in defaults.iter_mut().zip(Profile::ALL) {
+            let KindRate { amount, burst } = kind.address_rate(profile);
+            defaults.push(format!("{name}={amount}/{burst}"));
+        }
     }
-    let defaults = format!("[default: {}]", defaults.join(","));
+    let [private, public] = defaults.map(|rates| rates.join(","));
+    let defaults = format!("[default: {private}; public: {public}]");
     assert!(rest.contains(&defaults), "{rest} lacks {defaults}");
 }
 
@@ -339,10 +405,17 @@ fn help_says_that_polls_count_as_sockets_of_an_address() {
 }
 
 #[test]
-fn every_default_is_accepted_in_every_layer() {
+fn every_default_of_a_profile_is_accepted_in_every_layer() {
+    for profile in Profile::ALL {
+        assert_defaults_are_accepted(profile);
+    }
+}
+
+/// Asserts that naming a profile is the same as giving each of its numbers.
+fn assert_defaults_are_accepted(profile: Profile) {
     let defaults = || {
         let settings = settings::SETTINGS.iter();
-        settings.filter_map(|setting| Some((setting, setting.default_value()?)))
+        settings.filter_map(|setting| Some((setting, setting.default_value(profile)?)))
     };
     let flags: Vec<String> = defaults()
         .flat_map(|(setting, value)| [format!("--{}", setting.name), value])
@@ -355,12 +428,14 @@ fn every_default_is_accepted_in_every_layer() {
     let file: Vec<String> = defaults()
         .map(|(setting, value)| format!("{} = {value:?}", setting.name))
         .collect();
-    let expected = format!("{:?}", resolve(&[], &[], "").expect("accepted"));
+    // The profile itself is among the settings.
+    let named = |config: Config| format!("{:?}", Config { profile, ..config });
+    let expected = named(resolve(&["--profile", profile.name()], &[], "").expect("accepted"));
     let of_flags = resolve(&flags, &[], "").expect("accepted");
     let of_env = resolve(&[], &env, "").expect("accepted");
     let of_file = resolve(&[], &[], &file.join("\n")).expect("accepted");
     for config in [of_flags, of_env, of_file] {
-        assert_eq!(format!("{config:?}"), expected);
+        assert_eq!(named(config), expected);
     }
 }
 
@@ -397,11 +472,15 @@ fn the_table_of_settings_has_the_names_and_defaults_that_are_declared() {
         missing.retain(|missing| *missing != name);
         assert_eq!(row[1], format!("`{}`", setting.variable()), "{name}");
         assert_eq!(row[2], format!("`{name}`"), "{name}");
-        let shown = match setting.default_value() {
+        let [private, public] = Profile::ALL.map(|profile| setting.default_value(profile));
+        let shown = match (private, public) {
             // The rates have a table of their own.
-            Some(_) if name == "address-rates" => "see [limits per address]".to_owned(),
-            Some(value) => format!("`{value}`"),
-            None => setting.default_text(),
+            _ if name.ends_with("-rates") => "see [limits per address]".to_owned(),
+            (Some(private), Some(public)) if private != public => {
+                format!("`{private}`; public: `{public}`")
+            }
+            (Some(value), _) => format!("`{value}`"),
+            (None, _) => setting.default_text(),
         };
         assert!(
             row[3].starts_with(&shown),
@@ -412,17 +491,70 @@ fn the_table_of_settings_has_the_names_and_defaults_that_are_declared() {
     assert!(missing.is_empty(), "docs/operating.md lacks {missing:?}");
 }
 
-#[test]
-fn the_table_of_limits_has_the_rates_that_are_declared() {
+/// The cells of the rows of a section of `docs/operating.md` that begin with a name in backticks.
+fn rows_of(heading: &str) -> Vec<Vec<String>> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operating.md");
     let page = std::fs::read_to_string(page).expect("a page");
-    for kind in crate::server::net::RequestKind::ALL {
-        let row = page
-            .lines()
-            .find(|line| line.starts_with(&format!("| `{}`", kind.name())));
-        let row = row.unwrap_or_else(|| panic!("{} is not documented", kind.name()));
-        let rate = kind.default_rate();
-        let numbers = format!(" | {} | {} | ", rate.per_second, rate.burst);
-        assert!(row.contains(&numbers), "{row} lacks {numbers}");
+    let mut sections = page.split("\n## ");
+    let section = sections.find(|section| section.starts_with(heading));
+    let rows = section.expect("a section").lines();
+    let rows = rows.filter(|line| line.starts_with("| `"));
+    let cells = |row: &str| {
+        let cells = row.trim_matches('|').split(" | ");
+        cells.map(|cell| cell.trim().to_owned()).collect()
+    };
+    rows.map(cells).collect()
+}
+
+#[test]
+fn the_table_of_profiles_has_every_setting_in_which_they_differ_with_both_numbers() {
+    let profiled = settings::SETTINGS.iter().filter(|s| s.is_profiled());
+    let profiled: Vec<_> = profiled.filter(|s| !s.name.ends_with("-rates")).collect();
+    assert!(profiled.len() > 5, "the profiles differ");
+    let expected = profiled.iter().map(|setting| {
+        let values = Profile::ALL.map(|profile| setting.default_value(profile));
+        let values = values.map(|value| format!("`{}`", value.expect("a default")));
+        let [private, public] = values;
+        vec![format!("`{}`", setting.name), private, public]
+    });
+    let mut expected: Vec<Vec<String>> = expected.collect();
+    let mut rows = rows_of("Profiles\n");
+    rows.retain(|row| !row[0].contains("-rates"));
+    for table in [&mut expected, &mut rows] {
+        table.sort();
     }
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn the_table_of_limits_has_the_rates_of_both_profiles_of_one_address_and_of_all() {
+    let rows = rows_of("Limits per address\n");
+    assert_eq!(rows.len(), RequestKind::ALL.len());
+    let shown = |rate: Option<KindRate>| match rate {
+        Some(KindRate { amount, burst }) => format!("{amount}/{burst}"),
+        None => "-".to_owned(),
+    };
+    for (kind, row) in RequestKind::ALL.into_iter().zip(rows) {
+        assert!(row[0].starts_with(&format!("`{}`", kind.name())), "{row:?}");
+        assert_eq!(row[1], kind.period().name(), "{row:?}");
+        let one = Profile::ALL.map(|profile| shown(Some(kind.address_rate(profile))));
+        let all = Profile::ALL.map(|profile| shown(kind.total_rate(profile)));
+        assert_eq!(row[2..6], [one, all].concat(), "{row:?}");
+    }
+}
+
+#[test]
+fn the_protocol_names_the_rates_of_an_address_in_the_default_profile() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md");
+    let page = std::fs::read_to_string(page).expect("a page");
+    let rate = |kind: RequestKind| kind.address_rate(Profile::default());
+    let new_rooms = rate(RequestKind::NewName);
+    let row = format!(
+        "| of these, where nothing is stored | {} an hour | {} |",
+        new_rooms.amount, new_rooms.burst
+    );
+    assert!(page.contains(&row), "{row}");
+    let gib = rate(RequestKind::DayBytes);
+    assert_eq!((gib.amount, gib.burst), (1 << 30, 1 << 30), "1 GiB");
+    assert!(page.contains("| 1 GiB a day | 1 GiB |"));
 }

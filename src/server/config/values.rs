@@ -9,7 +9,7 @@ use crate::{
     protocol::IceServer,
     server::{
         addresses::{InterfaceFilter, MAX_ADDRESSES, MAX_FILTER_WORDS, MediaHost, public_address},
-        net::{RequestKind, RequestRateLimits, TrustedProxies},
+        net::{RequestKind, RequestRateLimits, TotalRateLimits, TrustedProxies},
         origin::Origin,
         store::{Quota, Rights, StoreOptions},
         tls::{AcmeOptions, CertificateFiles, CertificateName, TlsMode},
@@ -264,13 +264,15 @@ impl Layers {
     /// The request rates of one address.
     pub fn address_rates(&self) -> Result<RequestRateLimits, ConfigError> {
         let value = self.get("address-rates");
-        RequestRateLimits::parse(&value.value).map_err(|word| {
-            let kinds = RequestKind::ALL.map(RequestKind::name).join(", ");
-            let accepted = format!(
-                "kind=a-second/at-once, comma separated, of {kinds}, for example joins=5/200"
-            );
-            value.reject_part(word, &accepted)
-        })
+        let rates = RequestRateLimits::parse(&value.value, self.profile);
+        rates.map_err(|word| reject_rate(value, word, ""))
+    }
+
+    /// The request rates of all addresses together.
+    pub fn total_rates(&self) -> Result<TotalRateLimits, ConfigError> {
+        let value = self.get("total-rates");
+        let rates = TotalRateLimits::parse(&value.value, self.profile);
+        rates.map_err(|word| reject_rate(value, word, " or kind=off"))
     }
 
     /// The public origin of the server.
@@ -511,6 +513,14 @@ impl Layers {
         let local = |text: &str| (text == "local").then_some(());
         self.parse("adapter", accepted, local)
     }
+}
+
+/// The error for a rate that is not accepted; `or` is what else is.
+fn reject_rate(value: &Value, word: &str, or: &str) -> ConfigError {
+    let kinds = RequestKind::ALL.map(RequestKind::name).join(", ");
+    let accepted =
+        format!("kind=amount/at-once{or}, comma separated, of {kinds}, for example joins=5/200");
+    value.reject_part(word, &accepted)
 }
 
 /// One thread per core, except for one core that serves everything else.

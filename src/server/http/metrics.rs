@@ -28,6 +28,7 @@ fn registry(context: &AppContext) -> Registry {
     context.rooms.metrics().register(&mut registry);
     context.store.metrics().register(&mut registry);
     context.blocked_media.register(&mut registry);
+    context.request_rates.register(&mut registry);
     let sfu = &context.sfu;
     sfu.metrics().register(&mut registry, sfu.loads());
     registry.register(

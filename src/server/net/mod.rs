@@ -22,8 +22,8 @@ pub mod write_timeout;
 pub use client_stream::{ClientReadHalf, ClientStream, ClientWriteHalf};
 pub use forwarded::{ClientAddress, TrustedProxies};
 pub use permits::{
-    AddressRateLimiter, AddressRateLimits, KeyedRateLimiter, Network, Permit, PermitError,
-    PermitLimits, Permits, RequestKind, RequestRateLimiter, RequestRateLimits, is_exempt, site,
-    stored_bytes, subscriber,
+    AddressRateLimiter, AddressRateLimits, Exhausted, KeyedRateLimiter, KindRate, Network, Permit,
+    PermitError, PermitLimits, Permits, RequestKind, RequestRateLimiter, RequestRateLimits,
+    TotalRateLimits, is_exempt, site, stored_bytes, subscriber,
 };
 pub use write_timeout::WriteTimeoutStream;

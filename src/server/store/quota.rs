@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     protocol::{Emoji, ErrorCode, ParticipantId, RoomName},
-    server::{disk, store::NewMessage},
+    server::{disk, profile::Profile, store::NewMessage},
 };
 use rusqlite::{Connection, OptionalExtension};
 use std::{
@@ -21,25 +21,36 @@ use std::{
 /// some 30 MB in that time.
 const DISK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Bytes of one mebibyte.
+const MIB: u64 = 1024 * 1024;
+
 /// The configured limits of stored bytes. 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// Bytes of one room. Default 256 MiB: some million messages of forty length.
+    /// Bytes of one room. 256 MiB: some million messages of ordinary length. Public: 64 MiB.
     pub room_bytes: u64,
-    /// Bytes of all rooms. Default 8 GiB.
+    /// Bytes of all rooms. 8 GiB.
     pub history_bytes: u64,
     /// Bytes of the disk that messages may not use: the search index, the write-ahead log and
-    /// backups need them. Default 64 MiB: twice the maximum size of the log.
+    /// backups need them. 64 MiB: twice the maximum size of the log. Public: 512 MiB, because a
+    /// disk that strangers fill is looked at later.
     pub disk_reserve: u64,
+}
+
+impl Quota {
+    /// The limits of a profile.
+    pub fn of(profile: Profile) -> Self {
+        Self {
+            room_bytes: profile.choose(256, 64) * MIB,
+            history_bytes: 8 * 1024 * MIB,
+            disk_reserve: profile.choose(64, 512) * MIB,
+        }
+    }
 }
 
 impl Default for Quota {
     fn default() -> Self {
-        Self {
-            room_bytes: 256 * 1024 * 1024,
-            history_bytes: 8 * 1024 * 1024 * 1024,
-            disk_reserve: 64 * 1024 * 1024,
-        }
+        Self::of(Profile::default())
     }
 }
 

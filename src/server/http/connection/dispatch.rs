@@ -8,7 +8,7 @@ use crate::{
         Seq, ServerMessage, decode,
     },
     server::{
-        error::refusal,
+        error::{refusal, refusal_of_rate},
         identity::new_session_token,
         limits::MAX_PROTOCOL_ERRORS,
         log_throttle::{self, LogThrottle},
@@ -135,30 +135,20 @@ impl Connection {
     /// # Errors
     /// The address exceeds its rate.
     fn charge(&self, kind: RequestKind, amount: u32) -> Result<(), ErrorCode> {
-        if self
-            .context
-            .request_rates
-            .allow_many(kind, self.client.0, amount)
-        {
+        let rates = &self.context.request_rates;
+        let Err(limit) = rates.try_take(kind, self.client.0, amount) else {
             return Ok(());
-        }
+        };
         static REFUSED: LogThrottle = LogThrottle::new();
         if let Some(count) = REFUSED.record() {
             tracing::warn!(
                 kind = kind.name(),
                 count,
-                "an address asked for more than --address-rates allows"
+                limit = limit.name(),
+                "more was asked for than --address-rates or --total-rates allow"
             );
         }
-        Err(match kind {
-            RequestKind::Join | RequestKind::NewRoom => ErrorCode::TooManyJoins,
-            RequestKind::Post
-            | RequestKind::ChatBytes
-            | RequestKind::Search
-            | RequestKind::Page
-            | RequestKind::History
-            | RequestKind::Offer => ErrorCode::TooManyMessages,
-        })
+        Err(refusal_of_rate(kind, limit))
     }
 
     /// Starts to watch the open rooms.
@@ -211,6 +201,9 @@ impl Connection {
         self.charge(RequestKind::Join, 1)?;
         if !rooms.is_open(&name) {
             self.charge(RequestKind::NewRoom, 1)?;
+            if rooms.is_new(&name).await {
+                self.charge(RequestKind::NewName, 1)?;
+            }
         }
         let membership = handle
             .join(&session, &nickname, seen.as_ref(), &self.outbox)
@@ -266,6 +259,9 @@ impl Connection {
         let request = request(message)?;
         if let Some(text) = stored_text(&request) {
             self.charge(RequestKind::ChatBytes, stored_bytes(text))?;
+            if !frees_space(&request) {
+                self.charge(RequestKind::DayBytes, stored_bytes(text))?;
+            }
         }
         membership.request(request).await;
         Ok(())
@@ -284,6 +280,17 @@ fn stored_text(request: &RoomRequest) -> Option<usize> {
         RoomRequest::Chat(ChatRequest::Typing) | RoomRequest::Rename(_) | RoomRequest::Call(_) => {
             None
         }
+    }
+}
+
+/// Whether a request takes something away. It is allowed to everybody at any time.
+fn frees_space(request: &RoomRequest) -> bool {
+    let RoomRequest::Chat(ChatRequest::Change { edit, .. }) = request else {
+        return false;
+    };
+    match edit {
+        Edit::Delete | Edit::React { on: false, .. } => true,
+        Edit::Text(_) | Edit::React { on: true, .. } => false,
     }
 }
 

@@ -37,6 +37,28 @@ pub struct AddressRateLimits {
     pub total: Option<Rate>,
 }
 
+/// Whose rate is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exhausted {
+    /// That of the address, or of its site.
+    Address,
+    /// That of all addresses together.
+    Total,
+}
+
+impl Exhausted {
+    /// Both, in the order of the variants.
+    pub const ALL: [Self; 2] = [Self::Address, Self::Total];
+
+    /// Its name in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Total => "total",
+        }
+    }
+}
+
 /// Token buckets by address. Threads share the limiter without a lock.
 pub struct AddressRateLimiter {
     /// The buckets of subscribers.
@@ -51,26 +73,32 @@ impl AddressRateLimiter {
     /// A limiter whose buckets are full.
     pub fn new(limits: AddressRateLimits) -> Self {
         let AddressRateLimits { per_address, total } = limits;
-        let per_address = Quota::from(per_address);
+        Self::with_quotas(per_address.into(), total.map(Quota::from))
+    }
+
+    /// A limiter whose buckets are full: for one subscriber, and for all addresses together.
+    pub fn with_quotas(per_address: Quota, total: Option<Quota>) -> Self {
         let per_site = per_address.scaled(f64::from(SITE_FACTOR));
         Self {
             subscribers: Sketch::new(per_address, SUBSCRIBER_BUCKETS),
             sites: Sketch::new(per_site, SITE_BUCKETS),
-            total: total.map(|rate| (rate.into(), SharedBucket::default())),
+            total: total.map(|quota| (quota, SharedBucket::default())),
         }
     }
 
     /// Whether one more request of this address is allowed.
     pub fn allow(&self, ip: IpAddr) -> bool {
-        self.allow_many(ip, 1)
+        self.try_take(ip, 1).is_ok()
     }
 
-    /// Whether `amount` more units, such as bytes, are allowed for this address. The total rate
-    /// alone limits an exempt address (see [`super::is_exempt`]). An amount above the burst takes
-    /// the whole burst.
-    pub fn allow_many(&self, ip: IpAddr, amount: u32) -> bool {
+    /// Takes `amount` units, such as bytes, for this address. The total rate alone limits an exempt
+    /// address (see [`super::is_exempt`]). An amount above the burst takes the whole burst.
+    ///
+    /// # Errors
+    /// The exhausted rate. Nothing was taken.
+    pub fn try_take(&self, ip: IpAddr, amount: u32) -> Result<(), Exhausted> {
         if amount == 0 {
-            return true;
+            return Ok(());
         }
         let now = Instant::now();
         let [subscriber, site] = networks_of(ip);
@@ -79,19 +107,20 @@ impl AddressRateLimiter {
             None => Some(Charge::NONE),
         };
         let Some(charge) = take(&self.subscribers, subscriber) else {
-            return false;
+            return Err(Exhausted::Address);
         };
         let Some(site_charge) = take(&self.sites, site) else {
             self.subscribers.refund(&charge);
-            return false;
+            return Err(Exhausted::Address);
         };
         let total = self.total.as_ref();
         let in_total = total.is_none_or(|(quota, bucket)| bucket.try_take(quota, amount, now));
         if !in_total {
             self.subscribers.refund(&charge);
             self.sites.refund(&site_charge);
+            return Err(Exhausted::Total);
         }
-        in_total
+        Ok(())
     }
 }
 
@@ -220,9 +249,10 @@ mod tests {
     #[test]
     fn an_amount_above_the_burst_costs_the_whole_burst() {
         let rates = rates(None);
-        assert!(rates.allow_many(ip("192.0.2.1"), 1_000_000));
-        assert!(!rates.allow_many(ip("192.0.2.1"), 5));
-        assert!(rates.allow_many(ip("192.0.2.1"), 0));
+        let take = |amount| rates.try_take(ip("192.0.2.1"), amount);
+        assert_eq!(take(1_000_000), Ok(()));
+        assert_eq!(take(5), Err(Exhausted::Address));
+        assert_eq!(take(0), Ok(()));
     }
 
     #[test]

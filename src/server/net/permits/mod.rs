@@ -11,7 +11,9 @@ pub mod connections;
 pub mod networks;
 pub mod requests;
 
-pub use addresses::{AddressRateLimiter, AddressRateLimits, KeyedRateLimiter};
+pub use addresses::{AddressRateLimiter, AddressRateLimits, Exhausted, KeyedRateLimiter};
 pub use connections::{Permit, PermitError, PermitLimits, Permits};
 pub use networks::{Network, is_exempt, site, subscriber};
-pub use requests::{RequestKind, RequestRateLimiter, RequestRateLimits, stored_bytes};
+pub use requests::{
+    KindRate, RequestKind, RequestRateLimiter, RequestRateLimits, TotalRateLimits, stored_bytes,
+};

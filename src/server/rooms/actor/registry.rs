@@ -204,6 +204,12 @@ impl Rooms {
         self.lock().rooms.contains_key(name)
     }
 
+    /// Whether nothing was ever said in a room and nobody is there. A room that cannot be read from
+    /// the store is not new.
+    pub async fn is_new(&self, name: &RoomName) -> bool {
+        !self.is_open(name) && matches!(self.inner.store.head(name).await, Ok(None))
+    }
+
     /// The number of actors, vacant rooms included.
     pub fn count(&self) -> usize {
         self.lock().rooms.len()

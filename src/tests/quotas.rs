@@ -1,0 +1,306 @@
+//! What strangers can use up: each test floods one limit, and shows that the others go on.
+
+use super::{
+    harness::{Client, TestApp, form, join, long_timing, new_id, status},
+    poller::{Poller, chat},
+};
+use crate::protocol::{ClientMessage, ErrorCode, ServerMessage};
+use std::time::Instant;
+
+/// The address of a stranger who uses up whatever there is, as a proxy names it.
+const EVE: &str = "10.0.0.66";
+/// The address of somebody else.
+const ANN: &str = "10.0.0.7";
+
+/// A server behind a proxy on this machine, with these further flags.
+async fn behind_a_proxy(flags: &[&str]) -> TestApp {
+    let flags = [&["--trusted-proxies", "127.0.0.1"], flags].concat();
+    TestApp::start_with(long_timing(), &flags).await
+}
+
+/// The header by which the proxy names its client.
+fn forwarded(address: &str) -> String {
+    format!("X-Forwarded-For: {address}\r\n")
+}
+
+/// What carries a connection.
+#[derive(Debug, Clone, Copy)]
+enum Over {
+    WebSocket,
+    Polling,
+}
+
+/// Tries to join a room as a client behind the proxy. Returns the refusal, if there is one; the
+/// client stays in the room for as long as `stay` holds it.
+async fn try_join(
+    app: &TestApp,
+    over: Over,
+    address: &str,
+    room: &str,
+    stay: &mut Vec<Box<dyn std::any::Any>>,
+) -> Option<ErrorCode> {
+    let message = join(room, "Somebody", None);
+    let answer = |message| match message {
+        ServerMessage::Joined(_) => Some(None),
+        ServerMessage::Error { code, .. } => Some(Some(code)),
+        _ => None,
+    };
+    match over {
+        Over::WebSocket => {
+            let mut client = app.connect_for(address).await;
+            client.send(&message).await;
+            let refused = client.wait_for(answer).await;
+            stay.push(Box::new(client));
+            refused
+        }
+        Over::Polling => {
+            let mut client = Poller::open_with(app, &forwarded(address)).await;
+            client.send(&[&message]).await;
+            let refused = client.wait_for(answer).await;
+            stay.push(Box::new(client));
+            refused
+        }
+    }
+}
+
+/// Posts a message by a plain form of a client behind the proxy. Returns the response.
+async fn post(app: &TestApp, address: &str, room: &str, text: &str) -> String {
+    let headers = format!("Accept: text/html\r\n{}", forwarded(address));
+    let body = format!("room={room}&text={text}");
+    app.http(&form("/api/post_message", &headers, &body)).await
+}
+
+/// Sends a message and waits for its acknowledgement or its refusal.
+async fn try_send_chat(client: &mut Client, text: &str) -> Result<(), ErrorCode> {
+    let id = new_id();
+    client.send(&chat(id, text)).await;
+    let answer = client.wait_for(|message| match message {
+        ServerMessage::Chat(said) if said.id == id => Some(Ok(())),
+        ServerMessage::Error {
+            code, id: Some(of), ..
+        } if of == id => Some(Err(code)),
+        _ => None,
+    });
+    answer.await
+}
+
+#[tokio::test]
+async fn an_address_opens_so_many_new_rooms_an_hour_whatever_carries_it() {
+    let app = behind_a_proxy(&["--address-rates", "new-rooms=1/6"]).await;
+    app.join("kept", "Ann").await.send_chat("hello").await;
+    let mut stay = Vec::new();
+    let mut refused = Vec::new();
+    for number in 0..8 {
+        for over in [Over::WebSocket, Over::Polling] {
+            let room = format!("{over:?} {number}");
+            refused.extend(try_join(&app, over, EVE, &room, &mut stay).await);
+        }
+    }
+    assert_eq!(refused, [ErrorCode::TooManyNewRooms; 10]);
+    // Rooms that exist are open to Eve, and new ones to everybody else.
+    for room in ["kept", "WebSocket 0"] {
+        for over in [Over::WebSocket, Over::Polling] {
+            assert_eq!(
+                try_join(&app, over, EVE, room, &mut stay).await,
+                None,
+                "{room}"
+            );
+        }
+    }
+    let ann = try_join(&app, Over::WebSocket, ANN, "Ann's", &mut stay).await;
+    assert_eq!(ann, None);
+    let metrics = app.metrics().await;
+    for (name, expected) in [
+        (
+            "noom_rate_refusals_total{kind=\"new-rooms\",limit=\"address\"}",
+            10.0,
+        ),
+        ("noom_refusals_total{code=\"too_many_new_rooms\"}", 10.0),
+    ] {
+        assert_eq!(metrics.value(name), expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn new_rooms_are_counted_by_ipv6_64_and_a_48_has_four_times_as_many() {
+    let app = behind_a_proxy(&["--address-rates", "new-rooms=1/3"]).await;
+    let mut stay = Vec::new();
+    let mut opened = async |address: &str, room: String| {
+        let refused = try_join(&app, Over::WebSocket, address, &room, &mut stay).await;
+        usize::from(refused.is_none())
+    };
+    let mut of_one = 0;
+    for number in 0..8 {
+        let address = format!("2001:db8:0:1::{number:x}");
+        of_one += opened(&address, format!("one {number}")).await;
+    }
+    assert_eq!(of_one, 3, "every address of a /64 is the same subscriber");
+    let mut of_site = 0;
+    for number in 0..20 {
+        let address = format!("[2001:db8:0:{number:x}::1]:4711");
+        of_site += opened(&address, format!("site {number}")).await;
+    }
+    assert_eq!(of_site, 9, "twelve in all");
+    let other = opened("2001:db8:1::1", "other site".to_owned()).await;
+    assert_eq!(other, 1);
+}
+
+#[tokio::test]
+async fn new_rooms_of_all_addresses_are_bounded_and_nobody_inside_notices() {
+    let app = behind_a_proxy(&["--total-rates", "new-rooms=1/5"]).await;
+    let mut ann = app.join("garden", "Ann").await;
+    ann.send_chat("hello").await;
+    let mut stay = Vec::new();
+    let mut refused = 0;
+    for number in 0..12 {
+        let address = format!("10.0.1.{number}");
+        let room = format!("room {number}");
+        let code = try_join(&app, Over::WebSocket, &address, &room, &mut stay).await;
+        refused += usize::from(code == Some(ErrorCode::TooManyNewRooms));
+    }
+    assert_eq!(refused, 8, "Ann's room was the first of five");
+    ann.send_chat("still here").await;
+    let ben = try_join(&app, Over::Polling, "10.0.2.1", "garden", &mut stay).await;
+    assert_eq!(ben, None, "a room with messages is not new");
+    let metrics = app.metrics().await;
+    let name = "noom_rate_refusals_total{kind=\"new-rooms\",limit=\"total\"}";
+    assert_eq!(metrics.value(name), 8.0);
+}
+
+#[tokio::test]
+async fn a_form_beyond_the_new_rooms_of_its_address_leads_to_a_page_that_says_so() {
+    let app = behind_a_proxy(&["--address-rates", "new-rooms=1/2"]).await;
+    for number in 0..2 {
+        let posted = post(&app, EVE, &format!("room-{number}"), "hello").await;
+        assert_eq!(status(&posted), 302);
+        assert!(!posted.contains("refused="), "{posted}");
+    }
+    let refused = post(&app, EVE, "room-2", "hello").await;
+    let page = "/room/room-2?refused=too_many_new_rooms";
+    assert!(refused.contains(page), "{refused}");
+    for (language, sentence) in [
+        ("en", "Too many new rooms were opened."),
+        ("ko", "새 방이 너무 많이 열렸어요."),
+    ] {
+        for plain in ["", "&plain=1"] {
+            let shown = app.get(&format!("{page}&lang={language}{plain}")).await;
+            assert!(shown.contains(sentence), "{shown}");
+        }
+    }
+    let again = post(&app, EVE, "room-0", "hello").await;
+    assert!(again.contains("location: /room/room-0\r"), "{again}");
+}
+
+#[tokio::test]
+async fn an_address_stores_so_many_bytes_a_day_in_all_rooms_and_may_still_delete() {
+    let app = behind_a_proxy(&["--address-rates", "day-bytes=1/20000"]).await;
+    let text = "x".repeat(2_000);
+    let mut eve = app.connect_for(EVE).await;
+    eve.join("one", "Eve").await;
+    let first = eve.send_chat(&text).await;
+    let mut stored = 1;
+    for room in ["two", "three", "four"] {
+        let mut eve = app.connect_for(EVE).await;
+        eve.join(room, "Eve").await;
+        for _ in 0..5 {
+            match try_send_chat(&mut eve, &text).await {
+                Ok(()) => stored += 1,
+                Err(code) => assert_eq!(code, ErrorCode::AddressStorageFull),
+            }
+        }
+    }
+    assert_eq!(stored, 8, "of 2256 bytes each");
+    let mut polling = Poller::open_with(&app, &forwarded(EVE)).await;
+    polling.send_join(&join("five", "Eve", None)).await;
+    let id = new_id();
+    polling.send(&[&chat(id, &text)]).await;
+    let refused = polling.wait_for(|message| match message {
+        ServerMessage::Error { code, id, .. } => Some((code, id)),
+        _ => None,
+    });
+    assert_eq!(refused.await, (ErrorCode::AddressStorageFull, Some(id)));
+    let page = "/room/six?refused=address_storage_full";
+    let posted = post(&app, EVE, "six", &text).await;
+    assert!(posted.contains(page), "{posted}");
+    let shown = app.get(&format!("{page}&lang=en")).await;
+    assert!(shown.contains("as much as it may in a day"), "{shown}");
+    // An edit is more to store; a deletion is not.
+    let (id, text) = (first.id, "y".repeat(2_000));
+    eve.send(&ClientMessage::Edit { id, text }).await;
+    let refused = (ErrorCode::AddressStorageFull, Some(id));
+    assert_eq!(eve.wait_for_refusal().await, refused);
+    eve.send(&ClientMessage::Delete { id }).await;
+    assert_eq!(eve.wait_for_changed().await.text, None);
+    let mut ann = app.connect_for(ANN).await;
+    ann.join("one", "Ann").await;
+    ann.send_chat("not affected").await;
+    let metrics = app.metrics().await;
+    let refused = metrics.value("noom_refusals_total{code=\"address_storage_full\"}");
+    assert_eq!(
+        refused, 11.0,
+        "eight by WebSocket, and one each by the others"
+    );
+}
+
+#[tokio::test]
+async fn bytes_of_all_addresses_in_a_day_are_bounded_with_the_sentence_of_a_full_server() {
+    let app = behind_a_proxy(&["--total-rates", "day-bytes=1/5000"]).await;
+    let mut answers = Vec::new();
+    for number in 0..4 {
+        let mut client = app.connect_for(&format!("10.0.3.{number}")).await;
+        client.join("team", "Somebody").await;
+        answers.push(try_send_chat(&mut client, &"x".repeat(2_000)).await);
+    }
+    let full = Err(ErrorCode::ServerStorageFull);
+    assert_eq!(answers, [Ok(()), Ok(()), full, full]);
+}
+
+#[tokio::test]
+async fn a_storm_of_joins_is_bounded_and_a_conversation_goes_on_during_it() {
+    let app = behind_a_proxy(&["--total-rates", "joins=1/40"]).await;
+    let (mut ann, mut ben) = (app.join("calm", "Ann").await, app.join("calm", "Ben").await);
+    let start = Instant::now();
+    let mut stay = Vec::new();
+    let mut refused = 0;
+    for number in 0..120 {
+        let over = [Over::WebSocket, Over::Polling][number % 2];
+        let address = format!("10.1.{}.{}", number / 100, number % 100);
+        let code = try_join(&app, over, &address, "storm", &mut stay).await;
+        refused += usize::from(code == Some(ErrorCode::TooManyJoins));
+        if number % 20 == 0 {
+            ann.send_chat(&format!("message {number}")).await;
+            ben.wait_for_chat(&format!("message {number}")).await;
+        }
+    }
+    let seconds = usize::try_from(start.elapsed().as_secs()).expect("small");
+    assert!((82 - seconds - 1..=82).contains(&refused), "{refused}");
+}
+
+#[tokio::test]
+async fn searches_of_a_client_behind_a_proxy_count_by_its_own_address() {
+    let app = behind_a_proxy(&["--address-rates", "searches=1/3"]).await;
+    let found = async |address: &str| {
+        let search = "room=team&words=hello";
+        let request = form("/api/find_messages", &forwarded(address), search);
+        status(&app.http(&request).await)
+    };
+    let mut answers = Vec::new();
+    for number in 0..10 {
+        answers.push(found(&format!("2001:db8::{number:x}")).await);
+    }
+    assert_eq!(answers[..3], [200; 3]);
+    assert!(answers[3..].contains(&429), "{answers:?}");
+    assert_eq!(found("2001:db8:0:1::1").await, 200);
+}
+
+#[tokio::test]
+async fn a_public_server_starts_with_the_numbers_of_its_profile() {
+    let app = TestApp::start_with(long_timing(), &["--profile", "public"]).await;
+    let quota = app.context.config.store.quota;
+    assert_eq!(quota.room_bytes, 64 * 1024 * 1024);
+    let mut ann = app.join("team", "Ann").await;
+    // A socket may send what the protocol promises.
+    for number in 0..40 {
+        ann.send_chat(&format!("{number}")).await;
+    }
+}
