@@ -111,7 +111,8 @@ pub const fn refusal_of_rate(kind: RequestKind, limit: Exhausted) -> ErrorCode {
             | RequestKind::Search
             | RequestKind::Page
             | RequestKind::History
-            | RequestKind::Offer,
+            | RequestKind::Offer
+            | RequestKind::RelayBytes,
             _,
         ) => ErrorCode::TooManyMessages,
     }

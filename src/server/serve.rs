@@ -151,9 +151,11 @@ impl Server {
         }
         sfu.set_addresses(&advertised);
         let tls = open_tls(&config)?;
-        let relay = turn_relay::start(&config, &sfu, &advertised, tls.as_ref()).await?;
         let (stop, stopping) = watch::channel(false);
         let context = AppContext::new(config, store, sfu, timing, stopping);
+        let rates = context.request_rates.clone();
+        let (config, sfu) = (&context.config, &context.sfu);
+        let relay = turn_relay::start(config, sfu, &advertised, tls.as_ref(), rates).await?;
         let context = context.with(|shared| shared.tls = tls);
         if let Some(relay) = &relay {
             context.rooms.set_relays(relay.clone());

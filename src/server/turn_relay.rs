@@ -6,6 +6,7 @@ use super::{
     config::Config,
     error::ServeError,
     metrics::Counter,
+    net::RequestRateLimiter,
     rooms::Relays,
     sfu::{RelayPath, Sfu},
     tls::{Certificate, ServerTls, TlsMode, turn_config},
@@ -42,7 +43,8 @@ pub struct TurnRelay {
     certificate: Option<Arc<Certificate>>,
 }
 
-/// Starts the TURN server with these external addresses. Returns `None` if it is turned off.
+/// Starts the TURN server with these external addresses; `rates` limit what it relays. Returns
+/// `None` if it is turned off.
 ///
 /// # Errors
 /// A port is in use, or a certificate cannot be read; the operator corrects the setting that the
@@ -52,6 +54,7 @@ pub async fn start(
     sfu: &Sfu,
     addresses: &[Advertised],
     server_tls: Option<&ServerTls>,
+    rates: Arc<RequestRateLimiter>,
 ) -> Result<Option<Arc<TurnRelay>>, ServeError> {
     let Some(listen) = config.turn_listen else {
         return Ok(None);
@@ -70,6 +73,7 @@ pub async fn start(
         external: ips(addresses),
         realm: REALM.to_owned(),
         limits: TurnLimits::default(),
+        rates,
     };
     let turn = Turn::start(options, Arc::new(SfuPeer(sfu.clone()))).await?;
     sfu.set_relay(Arc::new(turn.relay()));
@@ -205,6 +209,14 @@ impl Relays for TurnRelay {
         }
         let help = "TURN requests that were refused, by the code of the response";
         registry.register("refusals", help, refusals);
+        let dropped = Family::<[(&str, &str); 1], Counter>::default();
+        for (reason, count) in stats.dropped {
+            dropped
+                .get_or_create(&[("reason", reason.name())])
+                .inc_by(count);
+        }
+        let help = "Packets and frames that TURN dropped without a response, by reason";
+        registry.register("dropped_packets", help, dropped);
     }
 }
 
@@ -258,7 +270,11 @@ mod tests {
             listen: config.media_listen,
             shards: 1,
         });
-        let started = start(&config, &sfu.expect("starts"), &at(addresses), None).await;
+        let rates = Arc::new(RequestRateLimiter::new(
+            config.request_rates,
+            config.total_rates,
+        ));
+        let started = start(&config, &sfu.expect("starts"), &at(addresses), None, rates).await;
         started.expect("starts").expect("is on")
     }
 

@@ -83,7 +83,7 @@ pub enum Parity {
 
 /// Bytes charged for each packet besides its payload, for IP, UDP and TURN headers. A flood of
 /// small packets uses up the rate too.
-const PACKET_OVERHEAD_BYTES: usize = 64;
+pub const PACKET_OVERHEAD_BYTES: usize = 64;
 
 /// A token bucket of bytes; its burst is one second's worth.
 pub struct ByteLimiter(TokenBucket);

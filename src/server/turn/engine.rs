@@ -17,7 +17,7 @@ use super::{
     response::Response,
     stats::{Counters, DropReason, Refusal},
 };
-use crate::server::net::AddressRateLimiter;
+use crate::server::net::{AddressRateLimiter, RequestRateLimiter};
 use bytes::Bytes;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -63,6 +63,8 @@ pub struct Engine {
     pub stats: Counters,
     /// The addresses of this machine that relayed addresses are made of.
     pub external: ExternalAddresses,
+    /// Limits the bytes that are relayed, for each address and in all.
+    pub(super) rates: Arc<RequestRateLimiter>,
     /// The SFU of this process, the only peer that is not a client.
     pub(super) local_peer: Arc<dyn LocalPeer>,
     /// The realm of the credentials.
@@ -82,6 +84,7 @@ impl Engine {
             secret: Secret::random(),
             stats: Counters::default(),
             external: ExternalAddresses::new(options.external.clone()),
+            rates: options.rates.clone(),
             local_peer,
             realm: options.realm.clone(),
             nonces: Nonces::new(now),

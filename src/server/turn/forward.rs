@@ -4,7 +4,7 @@
 //! sender. A packet without both is dropped without a response.
 
 use super::{
-    allocations::{Allocation, Allocations},
+    allocations::{Allocation, Allocations, PACKET_OVERHEAD_BYTES},
     client::{ClientWriter, FiveTuple, Transport},
     engine::Engine,
     permissions::Encapsulation,
@@ -12,7 +12,11 @@ use super::{
     response::{channel_data, data_indication},
     stats::DropReason,
 };
-use std::{net::SocketAddr, time::Instant};
+use crate::server::net::{Exhausted, RequestKind};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Instant,
+};
 use turn_server::codec::message::attributes::{Data, XorPeerAddress};
 
 /// The destination of a packet, looked up under the lock.
@@ -29,6 +33,8 @@ struct Recipient {
     writer: ClientWriter,
     /// The transport of its frames.
     transport: Transport,
+    /// The address of the client, which the bytes count under.
+    address: IpAddr,
     /// The encapsulation of the packet.
     encapsulation: Encapsulation,
 }
@@ -92,7 +98,8 @@ impl Engine {
         now: Instant,
     ) {
         let found = self.find_destination(client, peer, payload, now);
-        match found {
+        let within = |found| self.charge(client.source.ip(), payload).map(|()| found);
+        match found.and_then(within) {
             Ok((from, Destination::Client(recipient))) => {
                 self.stats.count_received(client.transport, payload.len());
                 self.send_to_client(&recipient, from, payload);
@@ -132,8 +139,23 @@ impl Engine {
         Ok((from, destination))
     }
 
+    /// Takes the bytes of a packet from the rates of an address and of all together.
+    fn charge(&self, address: IpAddr, payload: &[u8]) -> Result<(), DropReason> {
+        let bytes = payload.len() + PACKET_OVERHEAD_BYTES;
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let taken = self.rates.try_take(RequestKind::RelayBytes, address, bytes);
+        taken.map_err(|limit| match limit {
+            Exhausted::Address => DropReason::AddressBandwidth,
+            Exhausted::Total => DropReason::TotalBandwidth,
+        })
+    }
+
     /// Sends a packet to a client; returns whether it was sent.
     fn send_to_client(&self, recipient: &Recipient, from: SocketAddr, payload: &[u8]) -> bool {
+        if let Err(reason) = self.charge(recipient.address, payload) {
+            self.stats.count_dropped(reason);
+            return false;
+        }
         let frame = match recipient.encapsulation {
             Encapsulation::Channel(number) => {
                 channel_data(number, payload, recipient.transport.is_stream())
@@ -169,6 +191,7 @@ fn find_recipient(
     Ok(Recipient {
         writer: found.writer.clone(),
         transport: found.client.transport,
+        address: found.client.source.ip(),
         encapsulation,
     })
 }

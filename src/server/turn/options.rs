@@ -1,6 +1,9 @@
 //! Options, limits and timeouts of the TURN server, and the errors of its start.
 
-use crate::server::{limits::Rate, net::AddressRateLimits};
+use crate::server::{
+    limits::Rate,
+    net::{AddressRateLimits, RequestRateLimiter},
+};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -78,6 +81,9 @@ pub struct TurnOptions {
     pub realm: String,
     /// Limits on allocations and bandwidth.
     pub limits: TurnLimits,
+    /// The bandwidth of each client address, and of all together:
+    /// [`RequestKind::RelayBytes`](crate::server::net::RequestKind::RelayBytes).
+    pub rates: Arc<RequestRateLimiter>,
 }
 
 /// Limits on allocations and bandwidth.

@@ -58,10 +58,30 @@ pub enum DropReason {
     NoSenderPermission,
     /// The receiver has no permission for the sender, or its allocation has ended.
     NoReceiverPermission,
-    /// The sender or the receiver exceeds its rate.
+    /// The allocation of the sender or the receiver exceeds its rate.
     Bandwidth,
+    /// The address of the sender or the receiver exceeds its rate.
+    AddressBandwidth,
+    /// All clients together exceed their rate.
+    TotalBandwidth,
     /// The receiver's send queue is full.
     QueueFull,
+}
+
+impl DropReason {
+    /// Its name in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::UnauthenticatedRate => "unauthenticated_rate",
+            Self::NoSenderPermission => "no_sender_permission",
+            Self::NoReceiverPermission => "no_receiver_permission",
+            Self::Bandwidth => "allocation_bandwidth",
+            Self::AddressBandwidth => "address_bandwidth",
+            Self::TotalBandwidth => "total_bandwidth",
+            Self::QueueFull => "queue_full",
+        }
+    }
 }
 
 /// Payload bytes of one transport, without framing.

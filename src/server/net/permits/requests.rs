@@ -163,6 +163,11 @@ request_kinds! {
     /// Offers to the SFU. A person who joins a large call sends four.
     Offer = "offers", Second,
         private: [20, 400] of none, public: [10, 200] of none;
+    /// Bytes that the TURN server relays for a client, both ways together: 200 Mbit/s for a school
+    /// behind one address, 40 Mbit/s for four people with full video.
+    RelayBytes = "relay-bytes", Second,
+        private: [25_000_000, 25_000_000] of [125_000_000, 125_000_000],
+        public: [5_000_000, 10_000_000] of [50_000_000, 50_000_000];
 }
 
 /// Bytes of a stored change besides its text: its row and its indexes.

@@ -6,6 +6,10 @@ use super::super::{
     engine::{ArrivalTime, Engine},
 };
 use super::wire::{Reply, TestCredentials, UDP, Writer};
+use crate::server::{
+    net::{RequestRateLimiter, RequestRateLimits, TotalRateLimits},
+    profile::Profile,
+};
 use bytes::Bytes;
 use std::{
     net::SocketAddr,
@@ -61,7 +65,15 @@ pub fn options() -> TurnOptions {
         external: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
         realm: "noom".into(),
         limits: TurnLimits::default(),
+        rates: rates("", ""),
     }
+}
+
+/// Rates of the private profile with these changes, of one address and of all together.
+pub fn rates(address: &str, total: &str) -> Arc<RequestRateLimiter> {
+    let address = RequestRateLimits::parse(address, Profile::Private).unwrap();
+    let total = TotalRateLimits::parse(total, Profile::Private).unwrap();
+    Arc::new(RequestRateLimiter::new(address, total))
 }
 
 /// A server on a free port, and its SFU.
@@ -94,6 +106,11 @@ pub struct TestClient {
 impl TestEngine {
     /// A server with these limits.
     pub fn new(limits: TurnLimits) -> Self {
+        Self::with_rates(limits, rates("", ""))
+    }
+
+    /// A server with these limits, and rates of addresses.
+    pub fn with_rates(limits: TurnLimits, rates: Arc<RequestRateLimiter>) -> Self {
         let media = Arc::new(RecordingPeer::default());
         let now = ArrivalTime {
             instant: Instant::now(),
@@ -101,6 +118,7 @@ impl TestEngine {
         };
         let options = TurnOptions {
             limits,
+            rates,
             ..options()
         };
         Self {

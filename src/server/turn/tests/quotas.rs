@@ -4,7 +4,7 @@ use super::super::{
     DropReason, Refusal, TurnLimits,
     options::{RELAY_PORTS, UNAUTHENTICATED_RATE},
 };
-use super::harness::{TestEngine, sfu};
+use super::harness::{TestEngine, rates, sfu};
 use super::wire::Writer;
 use crate::server::net::AddressRateLimiter;
 use std::{collections::HashSet, num::NonZeroU32};
@@ -106,6 +106,63 @@ fn packets_beyond_the_bandwidth_are_dropped_in_both_directions() {
         server.engine.relay_media(sfu(), relayed, &[0], now);
     }
     assert!(received() < 200);
+}
+
+/// Sends `packets` of 936 bytes from each of these addresses to the SFU, each by an allocation of
+/// its own. Returns the bytes that were relayed.
+fn flood(server: &TestEngine, addresses: &[&str], packets: usize) -> u64 {
+    let before = server.engine.stats.snapshot(0, 0).tcp.bytes_in;
+    for (number, address) in addresses.iter().enumerate() {
+        let client = server.client(address, &format!("user{number}-{before}"), "lobby");
+        assert_eq!(server.allocate(&client).code, None);
+        server.permit(&client, &[sfu()]);
+        for _ in 0..packets {
+            server.send(&client, sfu(), &[0; 936]);
+        }
+    }
+    server.engine.stats.snapshot(0, 0).tcp.bytes_in - before
+}
+
+#[test]
+fn one_address_has_its_bandwidth_however_many_allocations_it_makes() {
+    let limits = TurnLimits::default();
+    // A packet of 936 bytes costs 1000.
+    let server = TestEngine::with_rates(limits, rates("relay-bytes=1000/20000", ""));
+    let ports: Vec<String> = (1..=5).map(|port| format!("192.0.2.1:{port}")).collect();
+    let ports: Vec<&str> = ports.iter().map(String::as_str).collect();
+    let relayed = flood(&server, &ports, 20) / 936;
+    assert!((20..=24).contains(&relayed), "{relayed} of 100 packets");
+    let stats = server.engine.stats.snapshot(0, 0);
+    assert_eq!(stats.dropped(DropReason::AddressBandwidth), 100 - relayed);
+    // Another subscriber has its own; a /64 of IPv6 is one subscriber.
+    assert_eq!(flood(&server, &["192.0.2.2:1"], 20) / 936, 20);
+    let of_a_64 = ["[2001:db8::1]:1", "[2001:db8::2]:1"];
+    let relayed = flood(&server, &of_a_64, 20) / 936;
+    assert!((20..=24).contains(&relayed), "{relayed} of 40 packets");
+}
+
+#[test]
+fn all_clients_together_have_the_total_bandwidth_and_loopback_counts() {
+    let limits = TurnLimits::default();
+    let server = TestEngine::with_rates(limits, rates("", "relay-bytes=1000/30000"));
+    let clients = ["192.0.2.1:1", "192.0.2.2:1", "127.0.0.1:1"];
+    let relayed = flood(&server, &clients, 20) / 936;
+    assert!((30..=34).contains(&relayed), "{relayed} of 60 packets");
+    let stats = server.engine.stats.snapshot(0, 0);
+    assert_eq!(stats.dropped(DropReason::TotalBandwidth), 60 - relayed);
+}
+
+#[test]
+fn what_the_sfu_sends_counts_against_the_address_that_receives_it() {
+    let limits = TurnLimits::default();
+    let server = TestEngine::with_rates(limits, rates("relay-bytes=1000/20000", ""));
+    let client = server.client("192.0.2.1:1", "ada", "lobby");
+    let relayed = server.allocate(&client).relayed.unwrap();
+    server.permit(&client, &[sfu()]);
+    let now = server.now.instant;
+    let sent = (0..50).filter(|_| server.engine.relay_media(sfu(), relayed, &[0; 936], now));
+    let sent = sent.count();
+    assert!((20..=24).contains(&sent), "{sent} of 50 packets");
 }
 
 #[test]
