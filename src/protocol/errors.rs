@@ -42,7 +42,7 @@ pub enum ErrorCode {
     RoomFull,
     /// The call has reached its limit of participants.
     CallFull,
-    /// The server has reached its limit of rooms.
+    /// The server has reached its limit of open rooms, or of rooms that store messages.
     TooManyRooms,
     /// A call message from a participant who is not in the call.
     NotInCall,

@@ -189,6 +189,7 @@ async fn a_form_beyond_the_new_rooms_of_its_address_leads_to_a_page_that_says_so
     }
     let again = post(&app, EVE, "room-0", "hello").await;
     assert!(again.contains("location: /room/room-0\r"), "{again}");
+    assert_eq!(app.context.store.stored_rooms(), 2);
 }
 
 #[tokio::test]
@@ -294,10 +295,51 @@ async fn searches_of_a_client_behind_a_proxy_count_by_its_own_address() {
 }
 
 #[tokio::test]
+async fn what_is_said_in_a_room_beyond_the_stored_ones_is_refused_and_others_lose_nothing() {
+    let app = TestApp::start_with(long_timing(), &["--stored-rooms", "3"]).await;
+    for number in 0..3 {
+        let room = format!("room {number}");
+        app.join(&room, "Eve").await.send_chat("mine").await;
+    }
+    let mut ann = app.join("Ann's", "Ann").await;
+    let mut ben = app.join("Ann's", "Ben").await;
+    assert_eq!(
+        try_send_chat(&mut ann, "hello").await,
+        Err(ErrorCode::TooManyRooms)
+    );
+    // The new room serves for meeting and calling.
+    ann.enter_call(1).await;
+    ben.enter_call(2).await;
+    let request = form(
+        "/api/post_message",
+        "Accept: text/html\r\n",
+        "room=x&text=y",
+    );
+    let posted = app.http(&request).await;
+    let page = "/room/x?refused=too_many_rooms";
+    assert!(posted.contains(page), "{posted}");
+    let shown = app.get(&format!("{page}&lang=en")).await;
+    assert!(shown.contains("the server keeps no more rooms"), "{shown}");
+    let mut cem = app.join("room 1", "Cem").await;
+    cem.send_chat("an older room goes on").await;
+    let metrics = app.metrics().await;
+    assert_eq!(metrics.value("noom_stored_rooms"), 3.0);
+    assert_eq!(metrics.value("noom_stored_rooms_limit"), 3.0);
+    // The bound holds after a restart.
+    let app = app.restart().await;
+    let mut ann = app.join("Ann's", "Ann").await;
+    let refused = try_send_chat(&mut ann, "hello").await;
+    assert_eq!(refused, Err(ErrorCode::TooManyRooms));
+    let mut cem = app.join("room 1", "Cem").await;
+    assert_eq!(cem.joined().history.len(), 2, "nothing of others is lost");
+    cem.send_chat("and on").await;
+}
+
+#[tokio::test]
 async fn a_public_server_starts_with_the_numbers_of_its_profile() {
     let app = TestApp::start_with(long_timing(), &["--profile", "public"]).await;
-    let quota = app.context.config.store.quota;
-    assert_eq!(quota.room_bytes, 64 * 1024 * 1024);
+    let metrics = app.metrics().await;
+    assert_eq!(metrics.value("noom_stored_rooms_limit"), 20_000.0);
     let mut ann = app.join("team", "Ann").await;
     // A socket may send what the protocol promises.
     for number in 0..40 {

@@ -160,6 +160,8 @@ enum Problem {
     AddressFull,
     /// The server has reached its storage limit.
     ServerFull,
+    /// The server has reached its limit of rooms that store messages.
+    TooManyRooms,
     /// Too many new rooms were opened.
     TooManyNewRooms,
 }
@@ -171,6 +173,7 @@ impl Problem {
             "room_storage_full" => Self::RoomFull,
             "address_storage_full" => Self::AddressFull,
             "server_storage_full" => Self::ServerFull,
+            "too_many_rooms" => Self::TooManyRooms,
             "too_many_new_rooms" => Self::TooManyNewRooms,
             _ => Self::Text(NameError::TooLong, 0),
         }
@@ -192,6 +195,7 @@ fn refusal(locale: Locale, problem: Problem) -> String {
         Problem::RoomFull => td_string!(locale, room.refused_room_storage).to_owned(),
         Problem::AddressFull => td_string!(locale, room.refused_address_storage).to_owned(),
         Problem::ServerFull => td_string!(locale, room.refused_server_storage).to_owned(),
+        Problem::TooManyRooms => td_string!(locale, room.refused_stored_rooms).to_owned(),
         Problem::TooManyNewRooms => td_string!(locale, room.refused_new_rooms).to_owned(),
     }
 }

@@ -236,6 +236,7 @@ fn Refused(
         ErrorCode::RoomStorageFull => t_string!(i18n, room.refused_room_storage),
         ErrorCode::AddressStorageFull => t_string!(i18n, room.refused_address_storage),
         ErrorCode::ServerStorageFull => t_string!(i18n, room.refused_server_storage),
+        ErrorCode::TooManyRooms => t_string!(i18n, room.refused_stored_rooms),
         ErrorCode::MessageTooLong => t_string!(i18n, room.refused_too_long),
         ErrorCode::MessageNotAllowed => t_string!(i18n, room.refused_not_allowed),
         ErrorCode::BadMessage
@@ -254,7 +255,6 @@ fn Refused(
         | ErrorCode::TooManyNewRooms
         | ErrorCode::RoomFull
         | ErrorCode::CallFull
-        | ErrorCode::TooManyRooms
         | ErrorCode::NotInCall
         | ErrorCode::NoSuchPerson
         | ErrorCode::Busy

@@ -165,7 +165,7 @@ pub(super) fn help_text(help: &str, variable: &str, default: &str) -> String {
 }
 
 /// Every setting, in the order of `--help`.
-pub(super) const SETTINGS: [Setting; 43] = [
+pub(super) const SETTINGS: [Setting; 44] = [
     Setting::new(
         "listen",
         "IP:PORT",
@@ -351,6 +351,13 @@ pub(super) const SETTINGS: [Setting; 43] = [
         DefaultValue::Profiled(|profile| Quota::of(profile).history_bytes.to_string()),
         "Bytes of what all rooms have stored, 0 to 1000000000000000; 0 is no bound. The \
          database takes up to three times that",
+    ),
+    Setting::new(
+        "stored-rooms",
+        "ROOMS",
+        DefaultValue::Profiled(|profile| Quota::of(profile).stored_rooms.to_string()),
+        "Rooms that have stored messages, 0 to 100000000; what is said in a further one is \
+         refused. 0 is no bound",
     ),
     Setting::new(
         "disk-reserve",

@@ -117,7 +117,7 @@ fn the_address_of_cargo_leptos_replaces_only_the_default() {
 
 #[test]
 fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted() {
-    let table: [Case; 31] = [
+    let table: [Case; 32] = [
         (
             &[],
             &[("NOOM_HIDE_ADDRESSES", "yes")],
@@ -141,6 +141,12 @@ fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted(
             &[],
             "",
             ["--address-rates", "\"joins=off\"", "joins=5/200"],
+        ),
+        (
+            &["--stored-rooms", "many"],
+            &[],
+            "",
+            ["--stored-rooms", "many", "0 is no bound"],
         ),
         (
             &["--p2p-max", "65"],

@@ -33,6 +33,9 @@ const ADDRESS: &str = "an address as IP:port, for example 127.0.0.1:3000";
 /// Upper bound of quotas, in bytes. A petabyte: more than SQLite holds.
 const MAX_BYTES: u64 = 1_000_000_000_000_000;
 
+/// Upper bound of the number of stored rooms.
+const MAX_STORED_ROOMS: u64 = 100_000_000;
+
 /// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -483,6 +486,11 @@ impl Layers {
             room_bytes: bytes("room-bytes")?,
             history_bytes: bytes("history-bytes")?,
             disk_reserve: bytes("disk-reserve")?,
+            stored_rooms: self.number_or_zero(
+                "stored-rooms",
+                0..=MAX_STORED_ROOMS,
+                "a number of rooms from 0 to 100000000; 0 is no bound",
+            )?,
         })
     }
 

@@ -65,6 +65,16 @@ fn register_present(registry: &mut Registry, context: &AppContext) {
             context.config.store.quota.history_bytes,
         ),
         (
+            "stored_rooms",
+            "Rooms with stored messages",
+            context.store.stored_rooms(),
+        ),
+        (
+            "stored_rooms_limit",
+            "Rooms that may have stored messages; 0 is no limit",
+            context.config.store.quota.stored_rooms,
+        ),
+        (
             "sweep_waiting",
             "1 while old messages are not deleted because the clock is in doubt",
             u64::from(context.sweeps.waiting().is_some()),

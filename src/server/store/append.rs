@@ -8,7 +8,7 @@ use super::{
 use crate::protocol::{ChatMessage, Epoch, RoomName, Seq};
 use rusqlite::{OptionalExtension, Transaction, params};
 
-/// Appends a message, or returns the stored one of the same id.
+/// Appends a message, or returns the stored one of the same id. Counts a new room in `allowance`.
 ///
 /// # Errors
 /// [`StoreError::Full`] beyond the quota; nothing was written.
@@ -17,11 +17,19 @@ pub fn append(
     room: &RoomName,
     new: &NewMessage,
     epoch: &Epoch,
-    allowance: Allowance,
+    allowance: &mut Allowance,
 ) -> Result<Appended, StoreError> {
     let known = known_room(transaction, room)?;
     let room_bytes = known.map_or(0, |known| known.bytes);
-    if let Some(full) = allowance.refuses(transaction, room_bytes, message_bytes(new))? {
+    let no_room = match known {
+        Some(_) => None,
+        None => allowance.refuses_room(),
+    };
+    let full = match no_room {
+        Some(full) => Some(full),
+        None => allowance.refuses(transaction, room_bytes, message_bytes(new))?,
+    };
+    if let Some(full) = full {
         // A known id is answered beyond the quota, too.
         let first = match known {
             Some(known) => find(transaction, known.id, new)?,
@@ -32,6 +40,7 @@ pub fn append(
         return Ok(Appended { message, duplicate });
     }
     let (room_id, seq) = next_place(transaction, room, known, epoch)?;
+    allowance.stored_rooms += u64::from(known.is_none());
     let message = ChatMessage::new(seq, new.from.clone(), new.draft.clone(), new.at);
     if insert(transaction, room_id, &message)? {
         return Ok(Appended {

@@ -96,7 +96,7 @@ pub struct Page {
 pub struct StoreOptions {
     /// Which rights an existing data directory may have.
     pub rights: Rights,
-    /// Limits of the stored bytes.
+    /// Limits of what is stored.
     pub quota: Quota,
 }
 
@@ -375,6 +375,11 @@ impl Store {
     /// The stored bytes of all rooms, as of the last commit.
     pub fn stored_bytes(&self) -> u64 {
         self.status.stored_bytes()
+    }
+
+    /// The number of stored rooms, as of the last commit.
+    pub fn stored_rooms(&self) -> u64 {
+        self.status.stored_rooms()
     }
 
     /// The last failed commit since the start, of any job.

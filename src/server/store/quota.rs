@@ -1,4 +1,5 @@
-//! Limits of stored bytes: for each room, for all rooms, and a reserve of free disk space.
+//! Limits of what is stored: bytes of each room and of all rooms, a reserve of free disk space, and
+//! the number of rooms.
 //!
 //! Triggers of the database count the stored bytes in the transaction that changes them
 //! (`schema::COUNT_BYTES`).
@@ -24,7 +25,7 @@ const DISK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes of one mebibyte.
 const MIB: u64 = 1024 * 1024;
 
-/// The configured limits of stored bytes. 0 is no limit.
+/// The configured limits of what is stored. 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     /// Bytes of one room. 256 MiB: some million messages of ordinary length. Public: 64 MiB.
@@ -35,6 +36,8 @@ pub struct Quota {
     /// backups need them. 64 MiB: twice the maximum size of the log. Public: 512 MiB, because a
     /// disk that strangers fill is looked at later.
     pub disk_reserve: u64,
+    /// Rooms with a row. 100,000 take some 10 MB and are listed in milliseconds. Public: 20,000.
+    pub stored_rooms: u64,
 }
 
 impl Quota {
@@ -44,6 +47,7 @@ impl Quota {
             room_bytes: profile.choose(256, 64) * MIB,
             history_bytes: 8 * 1024 * MIB,
             disk_reserve: profile.choose(64, 512) * MIB,
+            stored_rooms: profile.choose(100_000, 20_000),
         }
     }
 }
@@ -63,6 +67,9 @@ pub enum Full {
     /// The limit of all rooms together.
     #[error("the server holds as many bytes as it may")]
     Server,
+    /// The limit of stored rooms.
+    #[error("the server stores as many rooms as it may")]
+    Rooms,
     /// The reserve of the disk: no other space is free.
     #[error("the disk has no more than its reserve free")]
     Disk,
@@ -73,6 +80,7 @@ impl Full {
     pub const fn code(self) -> ErrorCode {
         match self {
             Self::Room => ErrorCode::RoomStorageFull,
+            Self::Rooms => ErrorCode::TooManyRooms,
             Self::Server | Self::Disk => ErrorCode::ServerStorageFull,
         }
     }
@@ -94,9 +102,17 @@ pub struct Allowance {
     quota: Quota,
     /// Whether only the reserve of the disk is free.
     disk_is_low: bool,
+    /// The stored rooms, those of this group included.
+    pub stored_rooms: u64,
 }
 
 impl Allowance {
+    /// The limit that refuses one more room; nothing if none does.
+    pub fn refuses_room(self) -> Option<Full> {
+        let most = self.quota.stored_rooms;
+        (most > 0 && self.stored_rooms >= most).then_some(Full::Rooms)
+    }
+
     /// The limit that refuses `more` bytes in a room of `room_bytes`; nothing if none does.
     pub fn refuses(
         self,
@@ -130,16 +146,19 @@ pub struct QuotaGuard {
     directory: PathBuf,
     /// The time of the last check of the disk, and whether the disk was low.
     disk: Option<(Instant, bool)>,
+    /// The stored rooms, as of the last commit.
+    pub stored_rooms: u64,
 }
 
 impl QuotaGuard {
-    /// A guard of the file system that holds `directory`.
-    pub fn new(quota: Quota, directory: PathBuf) -> Self {
+    /// A guard of the file system that holds `directory`, and of so many stored rooms.
+    pub fn new(quota: Quota, directory: PathBuf, stored_rooms: u64) -> Self {
         let disk = None;
         Self {
             quota,
             directory,
             disk,
+            stored_rooms,
         }
     }
 
@@ -148,6 +167,7 @@ impl QuotaGuard {
         Allowance {
             quota: self.quota,
             disk_is_low: self.quota.disk_reserve > 0 && self.disk_is_low(),
+            stored_rooms: self.stored_rooms,
         }
     }
 
@@ -191,6 +211,12 @@ pub fn all_bytes(connection: &Connection) -> Result<u64, StoreError> {
     let mut select = connection.prepare_cached("SELECT bytes FROM usage")?;
     let bytes: Option<i64> = select.query_row([], |row| row.get(0)).optional()?;
     Ok(unsigned(bytes.unwrap_or(0)))
+}
+
+/// The number of stored rooms.
+pub fn stored_rooms(connection: &Connection) -> Result<u64, StoreError> {
+    let count = connection.query_row("SELECT count(*) FROM rooms", [], |row| row.get(0))?;
+    Ok(unsigned(count))
 }
 
 /// The stored bytes of a room, by its row id.

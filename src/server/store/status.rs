@@ -39,6 +39,8 @@ pub struct FailedCommit {
 pub struct StoreStatus {
     /// The stored bytes of all rooms, as of the last commit.
     stored_bytes: AtomicU64,
+    /// The number of stored rooms, as of the last commit.
+    stored_rooms: AtomicU64,
     /// The failed commits.
     failures: Mutex<Failures>,
 }
@@ -61,6 +63,16 @@ impl StoreStatus {
     /// Sets the stored bytes.
     pub fn set_stored_bytes(&self, bytes: u64) {
         self.stored_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The number of stored rooms, as of the last commit.
+    pub fn stored_rooms(&self) -> u64 {
+        self.stored_rooms.load(Ordering::Relaxed)
+    }
+
+    /// Sets the number of stored rooms.
+    pub fn set_stored_rooms(&self, rooms: u64) {
+        self.stored_rooms.store(rooms, Ordering::Relaxed);
     }
 
     /// The last failed commit, of any job.

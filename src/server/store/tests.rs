@@ -418,3 +418,41 @@ async fn a_room_whose_rows_break_current_rules_can_be_read_swept_and_exported() 
     store.delete(&expired).await.expect("forgotten");
     assert_eq!(store.page(&odd, None, 9).await.expect("read").messages, []);
 }
+
+#[tokio::test]
+async fn of_many_rooms_that_begin_in_one_commit_as_many_are_stored_as_may_be() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let database = directory.path().join("deep/noom.db");
+    let quota = Quota {
+        stored_rooms: 3,
+        ..Quota::default()
+    };
+    let options = StoreOptions {
+        quota,
+        ..StoreOptions::default()
+    };
+    let store = Store::open(&database, &options).expect("opens");
+    let names: Vec<_> = (0..20).map(|number| room(&number.to_string())).collect();
+    let appended = names
+        .iter()
+        .map(|name| store.append(name, message(1, "hi")));
+    let appended = futures::future::join_all(appended).await;
+    let (stored, refused): (Vec<_>, Vec<_>) = appended.into_iter().partition(Result::is_ok);
+    assert_eq!((stored.len(), refused.len()), (3, 17));
+    for refused in refused {
+        let full = matches!(refused, Err(StoreError::Full(Full::Rooms)));
+        assert!(full, "{refused:?}");
+    }
+    assert_eq!(store.stored_rooms(), 3);
+    assert_eq!(store.rooms(0, 100).await.expect("read").len(), 3);
+    // Rooms that are stored go on, and the count is the same after a restart.
+    let (_, first) = store.rooms(0, 1).await.expect("read").remove(0);
+    store
+        .append(&first, message(2, "more"))
+        .await
+        .expect("stored");
+    store.close().await;
+    let store = Store::open(&database, &options).expect("opens");
+    assert_eq!(store.stored_rooms(), 3);
+    assert!(store.append(&room("new"), message(1, "hi")).await.is_err());
+}

@@ -84,10 +84,11 @@ impl WriterThread {
         (status, metrics): (Arc<StoreStatus>, StoreMetrics),
     ) -> Self {
         let database = PathBuf::from(connection.path().unwrap_or_default());
+        let stored_rooms = quota::stored_rooms(&connection).unwrap_or_default();
         let thread = Self {
             checkpointer: Checkpointer::new(&connection),
             cleanup: Cleanup::new(&connection),
-            quota: QuotaGuard::new(quota, directory(&database).to_owned()),
+            quota: QuotaGuard::new(quota, directory(&database).to_owned(), stored_rooms),
             status,
             metrics,
             // The rest of the last process; every message after a migration.
@@ -100,6 +101,7 @@ impl WriterThread {
             index_at: Instant::now() + INDEX_DELAY,
         };
         thread.update_stored_bytes();
+        thread.status.set_stored_rooms(stored_rooms);
         thread
     }
 
@@ -244,11 +246,13 @@ impl WriterThread {
         self.metrics
             .commit_failures
             .inc_by(u64::from(outcome.is_err()));
-        if outcome.is_ok() {
+        if let Ok((_, stored_rooms)) = &outcome {
             self.update_stored_bytes();
+            self.set_stored_rooms(*stored_rooms);
             self.unindexed += group.len();
             self.index_at = started + INDEX_DELAY;
         }
+        let outcome = outcome.map(|(done, _)| done);
         if outcome.iter().flatten().zip(&group).any(removed_text) {
             self.cleanup.requested(Instant::now());
         }
@@ -278,6 +282,12 @@ impl WriterThread {
                 }
             }
         }
+    }
+
+    /// Keeps and reports the number of stored rooms.
+    fn set_stored_rooms(&mut self, rooms: u64) {
+        self.quota.stored_rooms = rooms;
+        self.status.set_stored_rooms(rooms);
     }
 
     /// Reports the stored bytes.
@@ -362,19 +372,20 @@ enum Outcome {
     Changed(Changed),
 }
 
-/// Runs a group in one transaction. Returns one outcome for each job, in order.
+/// Runs a group in one transaction. Returns one outcome for each job, in order, and the number of
+/// stored rooms after it.
 fn commit(
     connection: &mut Connection,
     group: &[GroupedJob],
     epoch: &Epoch,
-    allowance: Allowance,
-) -> Result<Vec<Outcome>, StoreError> {
+    mut allowance: Allowance,
+) -> Result<(Vec<Outcome>, u64), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut done = Vec::with_capacity(group.len());
     for job in group {
         done.push(match job {
             GroupedJob::Append(room, message, _) => {
-                match append(&transaction, room, message, epoch, allowance) {
+                match append(&transaction, room, message, epoch, &mut allowance) {
                     // Nothing was written for this job; the others are stored.
                     Err(StoreError::Full(full)) => Outcome::Full(full),
                     appended => Outcome::Appended(appended?),
@@ -386,5 +397,5 @@ fn commit(
         });
     }
     transaction.commit()?;
-    Ok(done)
+    Ok((done, allowance.stored_rooms))
 }
