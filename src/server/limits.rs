@@ -244,6 +244,8 @@ pub struct Timing {
     pub move_back_after: Duration,
     /// Interval between two sweeps of messages past their retention. Default 1 h.
     pub sweep_interval: Duration,
+    /// Interval between two looks for rooms without messages. Default 1 min.
+    pub forget_interval: Duration,
     /// Interval between two checks of the store for `/readyz`. Default 1 s: each writes to the
     /// disk.
     pub probe_interval: Duration,
@@ -267,6 +269,7 @@ impl Default for Timing {
             close_timeout: Duration::from_secs(2),
             move_back_after: Duration::from_secs(5),
             sweep_interval: Duration::from_secs(60 * 60),
+            forget_interval: Duration::from_secs(60),
             probe_interval: Duration::from_secs(1),
         }
     }

@@ -14,6 +14,7 @@
 //! * [`blocked_media`] counts reports of media that does not get through.
 //! * [`turn`] the TURN server; `turn_relay` connects it to calls and the SFU.
 //! * [`retention`] deletes old messages, where the operator sets that; [`clock`] guards its time.
+//! * [`empty_rooms`] forgets rooms in which nothing is kept and nobody is.
 //! * `load` the busy share of the process; [`priority`] the priorities of its threads.
 //! * [`token_bucket`] the algorithm of every rate limit; [`log_throttle`] bounds the log lines that
 //!   clients can cause; [`origin`] web origins.
@@ -28,6 +29,7 @@ pub mod commands;
 pub mod config;
 pub mod context;
 pub mod disk;
+pub mod empty_rooms;
 pub mod error;
 pub mod http;
 mod identity;

@@ -9,6 +9,7 @@ use super::{
     addresses::{self, AddressWatch, Advertised, machine_addresses},
     config::{Config, HttpListen},
     context::AppContext,
+    empty_rooms,
     error::{self, ServeError},
     http::{machine_name, metrics_router, names_of_machine, redirect_router, router},
     invitation,
@@ -234,6 +235,7 @@ impl Server {
         }
         let mut stopping = stop.subscribe();
         tokio::spawn(retention::run(context.clone()));
+        tokio::spawn(empty_rooms::run(context.clone()));
         tokio::spawn(load::watch(stop.subscribe()));
         tokio::spawn(async move {
             stopped.await;

@@ -134,6 +134,7 @@ pub fn short_timing() -> Timing {
         close_timeout: Duration::from_millis(500),
         move_back_after: Duration::from_millis(200),
         sweep_interval: Duration::from_millis(50),
+        forget_interval: Duration::from_millis(50),
         probe_interval: Duration::ZERO,
     }
 }

@@ -1,16 +1,23 @@
 //! What strangers can use up: each test floods one limit, and shows that the others go on.
 
 use super::{
-    harness::{Client, TestApp, form, join, long_timing, new_id, status},
+    harness::{Client, TestApp, form, join, long_timing, new_id, short_timing, status, until},
     poller::{Poller, chat},
 };
-use crate::protocol::{ClientMessage, ErrorCode, ServerMessage};
-use std::time::Instant;
+use crate::{
+    protocol::{ClientMessage, ErrorCode, RoomName, ServerMessage},
+    server::{empty_rooms::EmptyRooms, store::Expiry},
+};
+use std::time::{Duration, Instant};
 
 /// The address of a stranger who uses up whatever there is, as a proxy names it.
 const EVE: &str = "10.0.0.66";
 /// The address of somebody else.
 const ANN: &str = "10.0.0.7";
+
+fn name(text: &str) -> RoomName {
+    RoomName::parse(text).expect("valid")
+}
 
 /// A server behind a proxy on this machine, with these further flags.
 async fn behind_a_proxy(flags: &[&str]) -> TestApp {
@@ -330,9 +337,169 @@ async fn what_is_said_in_a_room_beyond_the_stored_ones_is_refused_and_others_los
     let mut ann = app.join("Ann's", "Ann").await;
     let refused = try_send_chat(&mut ann, "hello").await;
     assert_eq!(refused, Err(ErrorCode::TooManyRooms));
+    // A name that is forgotten makes place.
+    delete_messages(&app, "room 0").await;
+    let now = Instant::now();
+    let mut empty = EmptyRooms::new(app.context.clone(), Duration::ZERO);
+    assert_eq!(empty.sweep(now).await.expect("swept"), 1);
+    assert_eq!(try_send_chat(&mut ann, "hello").await, Ok(()));
     let mut cem = app.join("room 1", "Cem").await;
     assert_eq!(cem.joined().history.len(), 2, "nothing of others is lost");
     cem.send_chat("and on").await;
+}
+
+/// Deletes every message of a room, as the retention does.
+async fn delete_messages(app: &TestApp, room: &str) {
+    let all = Expiry {
+        before_ms: Some(i64::MAX),
+        newest: None,
+    };
+    let store = &app.context.store;
+    let expired = store.expired(&name(room), all, 1000).await.expect("read");
+    assert!(!expired.is_empty(), "{room} has messages");
+    store.delete(&expired).await.expect("deleted");
+}
+
+/// The names of the stored rooms.
+async fn stored(app: &TestApp) -> Vec<String> {
+    let rooms = app.context.store.rooms(0, 1000).await.expect("read");
+    rooms
+        .into_iter()
+        .map(|(_, name)| name.to_string())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_room_in_which_nobody_wrote_leaves_no_row_and_no_entry_in_memory() {
+    let app = TestApp::start_with(short_timing(), &[]).await;
+    for number in 0..50 {
+        let client = app.join(&format!("made up {number}"), "Eve").await;
+        // Half of them leave, the others lose their connection.
+        if number % 2 == 0 {
+            client.close(Some(1000)).await;
+        }
+        app.get(&format!("/room/looked-at-{number}")).await;
+    }
+    until("no actor is left", || app.context.rooms.count() == 0).await;
+    assert_eq!(stored(&app).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_room_without_messages_and_people_is_forgotten_after_its_time_and_no_other_is() {
+    let app = TestApp::start_with(short_timing(), &[]).await;
+    for room in ["emptied", "spoken", "entered"] {
+        app.join(room, "Ann").await.send_chat("hello").await;
+    }
+    until("nobody is left", || app.context.rooms.count() == 0).await;
+    let hour = Duration::from_secs(60 * 60);
+    let mut empty = EmptyRooms::new(app.context.clone(), hour);
+    let start = Instant::now();
+    let mut swept = async |minutes: u64| {
+        let now = start + Duration::from_secs(60 * minutes);
+        empty.sweep(now).await.expect("swept")
+    };
+    assert_eq!(swept(0).await, 0);
+    delete_messages(&app, "emptied").await;
+    delete_messages(&app, "entered").await;
+    // The time counts from when the room was first found empty, and begins again with a visit.
+    assert_eq!((swept(60).await, swept(119).await), (0, 0));
+    let ann = app.join("entered", "Ann").await;
+    assert_eq!(swept(120).await, 1);
+    assert_eq!(stored(&app).await, ["spoken", "entered"]);
+    assert_eq!(swept(500).await, 0, "somebody is there");
+    ann.close(Some(1000)).await;
+    until("she has left", || app.context.rooms.count() == 0).await;
+    assert_eq!((swept(501).await, swept(560).await), (0, 0));
+    assert_eq!(swept(561).await, 1);
+    assert_eq!(stored(&app).await, ["spoken"]);
+    assert_eq!(app.context.store.stored_rooms(), 1);
+    let metrics = app.metrics().await;
+    assert_eq!(metrics.value("noom_rooms_forgotten_total"), 2.0);
+}
+
+#[tokio::test]
+async fn a_forgotten_room_begins_a_new_log_that_no_former_client_takes_for_the_old_one() {
+    let app = TestApp::start_with(short_timing(), &[]).await;
+    let mut ann = app.join("team", "Ann").await;
+    for number in 1..=5 {
+        assert_eq!(ann.send_chat("old").await.seq, number);
+    }
+    let was = ann.joined().clone();
+    ann.close(Some(1000)).await;
+    until("she has left", || app.context.rooms.count() == 0).await;
+    delete_messages(&app, "team").await;
+    let mut empty = EmptyRooms::new(app.context.clone(), Duration::ZERO);
+    // A room that nobody has written in yet goes on under its epoch.
+    let mut other = app.join("other", "Cem").await;
+    assert_eq!(empty.sweep(Instant::now()).await.expect("swept"), 1);
+    assert_eq!(other.send_chat("hello").await.seq, 1);
+    let mut ben = app.join("team", "Ben").await;
+    assert_ne!(ben.epoch(), was.epoch);
+    for number in 1..=4 {
+        assert_eq!(ben.send_chat("new").await.seq, number);
+    }
+    let back = app.resume("team", "Ann", &was, 2).await;
+    let joined = back.joined();
+    assert_eq!((joined.resumed, joined.history.len()), (false, 4));
+    assert_eq!(back.id(), was.me);
+    // The same holds after a restart.
+    let app = app.restart().await;
+    let back = app.resume("team", "Ann", &was, 2).await;
+    assert_eq!(back.joined().history.len(), 4);
+    assert!(!back.joined().resumed);
+    let cem = app.join("other", "Cem").await;
+    assert_eq!(cem.joined().history.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_enters_a_room_while_it_is_forgotten_gets_in_and_their_messages_stay() {
+    let app = TestApp::start_with(short_timing(), &[]).await;
+    for round in 0..20 {
+        let room = format!("room {round}");
+        app.join(&room, "Ann").await.send_chat("old").await;
+        until("she has left", || app.context.rooms.count() == 0).await;
+        delete_messages(&app, &room).await;
+        let room_name = name(&room);
+        let forget = app.context.rooms.forget(&room_name);
+        let (forgotten, mut ben) = tokio::join!(forget, app.join(&room, "Ben"));
+        let said = ben.send_chat("new").await;
+        // Ben was either first, and the log goes on, or came into a new one.
+        let expected = if forgotten.expect("no error") { 1 } else { 2 };
+        assert_eq!(said.seq, expected, "round {round}");
+        assert!(
+            !app.context
+                .rooms
+                .forget(&room_name)
+                .await
+                .expect("no error")
+        );
+        ben.close(Some(1000)).await;
+        until("Ben has left", || app.context.rooms.count() == 0).await;
+        let kept = app.context.rooms.forget(&room_name).await;
+        assert!(!kept.expect("no error"), "a room with messages stays");
+        let again = app.join(&room, "Ben").await;
+        assert_eq!(again.joined().history.len(), 1);
+        again.close(Some(1000)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_server_forgets_by_itself_what_the_setting_says() {
+    let timing = short_timing();
+    let app = TestApp::start_with(timing, &["--forget-empty-rooms", "off"]).await;
+    app.join("team", "Ann").await.send_chat("hello").await;
+    until("she has left", || app.context.rooms.count() == 0).await;
+    delete_messages(&app, "team").await;
+    let context = app.context.clone().with(|shared| {
+        let mut config = (*shared.config).clone();
+        config.forget_empty_rooms = Some(Duration::from_millis(1));
+        shared.config = config.into();
+    });
+    assert_eq!(stored(&app).await, ["team"], "off keeps it");
+    let forgetting = tokio::spawn(crate::server::empty_rooms::run(context));
+    until("it is forgotten", || app.context.store.stored_rooms() == 0).await;
+    app.stop().await;
+    forgetting.await.expect("ends with the server");
 }
 
 #[tokio::test]

@@ -105,6 +105,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// Retention of messages.
     pub retention: Retention,
+    /// How long a room without messages is kept; `None` is for ever.
+    pub forget_empty_rooms: Option<Duration>,
     /// Time limit of a search.
     pub search_within: Duration,
 }
@@ -180,6 +182,7 @@ impl Config {
             total_rates: layers.total_rates()?,
             metrics_listen: layers.address_or_off("metrics-listen")?,
             retention: layers.retention(file)?,
+            forget_empty_rooms: layers.forget_empty_rooms()?,
             search_within: layers.search_within()?,
         })
     }

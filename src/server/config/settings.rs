@@ -165,7 +165,7 @@ pub(super) fn help_text(help: &str, variable: &str, default: &str) -> String {
 }
 
 /// Every setting, in the order of `--help`.
-pub(super) const SETTINGS: [Setting; 44] = [
+pub(super) const SETTINGS: [Setting; 45] = [
     Setting::new(
         "listen",
         "IP:PORT",
@@ -461,6 +461,13 @@ pub(super) const SETTINGS: [Setting; 44] = [
         DefaultValue::Value("0"),
         "Newest messages each room keeps, 0 to 1000000000; 0 is all. The file may say \
          otherwise of single rooms, as above: keep_messages",
+    ),
+    Setting::new(
+        "forget-empty-rooms",
+        "DURATION|off",
+        DefaultValue::Both("24h", "1h"),
+        "How long the name of a room stays in which nothing is kept and nobody is: a number with \
+         s, m, h or d, 2m to 365d, or off",
     ),
     Setting::new(
         "search-ms",

@@ -84,6 +84,37 @@ fn rates_that_are_given_change_those_of_the_profile_and_leave_the_others() {
     );
 }
 
+#[test]
+fn empty_rooms_are_forgotten_after_any_time_with_a_unit_or_never() {
+    let after = |text: &str| {
+        let config = resolve(&["--forget-empty-rooms", text], &[], "");
+        config.expect("accepted").forget_empty_rooms
+    };
+    let minutes = |minutes: u64| Some(Duration::from_secs(60 * minutes));
+    for (text, expected) in [
+        ("120s", minutes(2)),
+        ("10m", minutes(10)),
+        ("24 h", minutes(24 * 60)),
+        ("365d", minutes(365 * 24 * 60)),
+        ("off", None),
+    ] {
+        assert_eq!(after(text), expected, "{text}");
+    }
+    for wrong in [
+        "",
+        "h",
+        "0m",
+        "119s",
+        "366d",
+        "99999999999999999999d",
+        "1.5h",
+        "-3h",
+    ] {
+        let flag = format!("--forget-empty-rooms={wrong}");
+        assert!(resolve(&[&flag], &[], "").is_err(), "{wrong}");
+    }
+}
+
 /// Flags, environment, file, and the texts that the error contains.
 type Case<'a> = (
     &'a [&'a str],
@@ -117,7 +148,7 @@ fn the_address_of_cargo_leptos_replaces_only_the_default() {
 
 #[test]
 fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted() {
-    let table: [Case; 32] = [
+    let table: [Case; 34] = [
         (
             &[],
             &[("NOOM_HIDE_ADDRESSES", "yes")],
@@ -147,6 +178,18 @@ fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted(
             &[],
             "",
             ["--stored-rooms", "many", "0 is no bound"],
+        ),
+        (
+            &["--forget-empty-rooms", "1m"],
+            &[],
+            "",
+            ["--forget-empty-rooms", "1m", "2m to 365d"],
+        ),
+        (
+            &[],
+            &[],
+            "forget-empty-rooms = 24",
+            ["forget-empty-rooms in --config", "24", "s, m, h or d"],
         ),
         (
             &["--p2p-max", "65"],

@@ -36,6 +36,11 @@ const MAX_BYTES: u64 = 1_000_000_000_000_000;
 /// Upper bound of the number of stored rooms.
 const MAX_STORED_ROOMS: u64 = 100_000_000;
 
+/// How long a room without messages may be kept. 2 min: somebody whose connection was lost is
+/// expected back for as long.
+const FORGET_TIMES: RangeInclusive<Duration> =
+    Duration::from_secs(2 * 60)..=Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -509,6 +514,18 @@ impl Layers {
         })
     }
 
+    /// How long a room without messages is kept.
+    pub fn forget_empty_rooms(&self) -> Result<Option<Duration>, ConfigError> {
+        let parse = |text: &str| match text {
+            "off" => Some(None),
+            text => duration(text)
+                .filter(|time| FORGET_TIMES.contains(time))
+                .map(Some),
+        };
+        let accepted = "a number with s, m, h or d, from 2m to 365d, or off";
+        self.parse("forget-empty-rooms", accepted, parse)
+    }
+
     /// The time limit of a search.
     pub fn search_within(&self) -> Result<Duration, ConfigError> {
         let milliseconds = self.number("search-ms", 10..=5_000, "milliseconds")?;
@@ -529,6 +546,16 @@ fn reject_rate(value: &Value, word: &str, or: &str) -> ConfigError {
     let accepted =
         format!("kind=amount/at-once{or}, comma separated, of {kinds}, for example joins=5/200");
     value.reject_part(word, &accepted)
+}
+
+/// Parses a time: a whole number with its unit, such as `10m`.
+fn duration(text: &str) -> Option<Duration> {
+    let units = [("s", 1), ("m", 60), ("h", 60 * 60), ("d", 24 * 60 * 60)];
+    let (number, seconds) = units
+        .into_iter()
+        .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))?;
+    let number: u64 = number.trim().parse().ok()?;
+    number.checked_mul(seconds).map(Duration::from_secs)
 }
 
 /// One thread per core, except for one core that serves everything else.

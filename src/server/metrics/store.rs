@@ -25,6 +25,8 @@ pub struct StoreMetrics {
     pub commit_failures: Counter,
     /// Messages deleted because of their age or number.
     pub messages_expired: Counter,
+    /// Rooms forgotten because nothing was kept in them.
+    pub rooms_forgotten: Counter,
 }
 
 impl Default for StoreMetrics {
@@ -35,6 +37,7 @@ impl Default for StoreMetrics {
             commit_rows: Histogram::new(COMMIT_ROWS),
             commit_failures: Counter::default(),
             messages_expired: Counter::default(),
+            rooms_forgotten: Counter::default(),
         }
     }
 }
@@ -67,6 +70,11 @@ impl StoreMetrics {
             "messages_expired",
             "Messages deleted because of their age or number",
             self.messages_expired.clone(),
+        );
+        registry.register(
+            "rooms_forgotten",
+            "Rooms without messages whose names were deleted",
+            self.rooms_forgotten.clone(),
         );
     }
 }

@@ -16,6 +16,7 @@ mod corpus;
 mod error;
 mod export;
 mod file;
+mod forget;
 #[cfg(test)]
 mod index_tests;
 mod lock;
@@ -55,12 +56,38 @@ use lock::DataLock;
 use reader::Readers;
 use search_pool::SearchPool;
 use status::StoreStatus;
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 use writer::Writer;
 
 /// Default time limit of a search. 200 ms: forty times what a search in a room of 30,000 messages
 /// takes.
 pub const SEARCH_WITHIN: Duration = Duration::from_millis(200);
+
+/// The epoch of new rooms. A clone is a handle to the same value.
+#[derive(Clone)]
+struct FreshEpoch(Arc<RwLock<Epoch>>);
+
+impl FreshEpoch {
+    /// A handle to this epoch.
+    fn new(epoch: Epoch) -> Self {
+        Self(Arc::new(RwLock::new(epoch)))
+    }
+
+    /// The epoch now.
+    fn get(&self) -> Epoch {
+        let epoch = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        epoch.clone()
+    }
+
+    /// Replaces the epoch.
+    fn set(&self, epoch: Epoch) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = epoch;
+    }
+}
 
 /// A message that is not stored yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,8 +138,8 @@ pub struct Store {
     searches: SearchPool,
     /// The time limit of a search.
     search_within: Duration,
-    /// The epoch of every room without a stored message.
-    epoch: Epoch,
+    /// The epoch of every room without a stored message. The writer's thread renews it.
+    epoch: FreshEpoch,
     /// The state of the writer, for health checks and metrics.
     status: Arc<StoreStatus>,
     /// Counts commits and what waits for them.
@@ -134,7 +161,7 @@ impl Store {
         upgrade_copy::keep_if_older(&connection, path)?;
         schema::migrate(&mut connection)?;
         room_names::normalize(&mut connection)?;
-        let epoch = schema::epoch(&connection)?;
+        let epoch = FreshEpoch::new(schema::epoch(&connection)?);
         let readers = Readers::open(path, READERS, Some(lock))?;
         let searches = SearchPool::open(path)?;
         let status = Arc::default();
@@ -267,7 +294,7 @@ impl Store {
     /// The epoch of rooms without a stored message. A room keeps it with its first message, so an
     /// epoch that a client received stays valid.
     pub fn fresh_epoch(&self) -> Epoch {
-        self.epoch.clone()
+        self.epoch.get()
     }
 
     /// Stored rooms with their row ids, in ascending order after `after`. Row ids start at 1.
@@ -309,6 +336,29 @@ impl Store {
         self.readers
             .run(move |connection| sweep::due(connection, &room, expiry))
             .await
+    }
+
+    /// Stored rooms without messages with their row ids, in ascending order after `after`.
+    ///
+    /// # Errors
+    /// The database failed; a retry is safe.
+    pub async fn empty_rooms(
+        &self,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<(i64, RoomName)>, StoreError> {
+        self.readers
+            .run(move |connection| forget::empty_rooms(connection, after, limit))
+            .await
+    }
+
+    /// Deletes the row of a room without messages. Returns whether there was one. The room may not
+    /// be open: its next message is the first one of another log.
+    ///
+    /// # Errors
+    /// Nothing was deleted; a retry is safe.
+    pub async fn forget(&self, room: &RoomName) -> Result<bool, StoreError> {
+        self.writer.forget(room.clone()).await
     }
 
     /// The record of the last sweeps.

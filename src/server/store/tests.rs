@@ -456,3 +456,37 @@ async fn of_many_rooms_that_begin_in_one_commit_as_many_are_stored_as_may_be() {
     assert_eq!(store.stored_rooms(), 3);
     assert!(store.append(&room("new"), message(1, "hi")).await.is_err());
 }
+
+#[tokio::test]
+async fn only_a_room_without_messages_is_forgotten_and_its_former_log_ends() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let store = open(&directory);
+    let name = room("a");
+    store
+        .append(&name, message(1, "one"))
+        .await
+        .expect("stored");
+    assert!(!store.forget(&name).await.expect("answers"));
+    assert!(!store.forget(&room("unknown")).await.expect("answers"));
+    assert_eq!(store.empty_rooms(0, 9).await.expect("read"), []);
+    let (epoch, _) = store.head(&name).await.expect("read").expect("stored");
+    assert_eq!(epoch, store.fresh_epoch());
+    let all = Expiry {
+        before_ms: Some(i64::MAX),
+        newest: None,
+    };
+    let expired = store.expired(&name, all, 9).await.expect("read");
+    store.delete(&expired).await.expect("deleted");
+    let empty = store.empty_rooms(0, 9).await.expect("read");
+    assert_eq!(empty, [(1, name.clone())]);
+    assert!(store.forget(&name).await.expect("forgotten"));
+    assert_eq!(store.head(&name).await.expect("read"), None);
+    assert_ne!(store.fresh_epoch(), epoch);
+    assert_eq!(store.stored_rooms(), 0);
+    store
+        .append(&name, message(1, "one"))
+        .await
+        .expect("stored");
+    let (renewed, seq) = store.head(&name).await.expect("read").expect("stored");
+    assert_eq!((renewed, seq), (store.fresh_epoch(), 1));
+}

@@ -9,12 +9,13 @@
 //! [`super::sweep`]).
 
 use super::{
-    Appended, StoreError,
+    Appended, FreshEpoch, StoreError,
     append::append,
     change::{self, Changed, Edit},
     checkpoint::{Checkpointer, check},
     cleanup::Cleanup,
     file::directory,
+    forget::{Forgotten, forget},
     quota::{self, Allowance, Full, Quota, QuotaGuard},
     search,
     status::StoreStatus,
@@ -22,7 +23,7 @@ use super::{
     writer::{GroupedJob, Job, JobQueue, Received},
 };
 use crate::{
-    protocol::Epoch,
+    protocol::{Epoch, RoomName},
     server::{limits::GROUP_ROWS, load::is_calm, metrics::StoreMetrics},
 };
 use rusqlite::{Connection, TransactionBehavior};
@@ -51,7 +52,7 @@ pub struct WriterThread {
     /// The only connection that writes.
     connection: Connection,
     /// The epoch of new rooms.
-    epoch: Epoch,
+    epoch: FreshEpoch,
     /// Checkpoints the write-ahead log.
     checkpointer: Checkpointer,
     /// The limits of the stored bytes.
@@ -79,7 +80,7 @@ impl WriterThread {
     /// `status`.
     pub fn new(
         connection: Connection,
-        epoch: Epoch,
+        epoch: FreshEpoch,
         quota: Quota,
         (status, metrics): (Arc<StoreStatus>, StoreMetrics),
     ) -> Self {
@@ -122,6 +123,7 @@ impl WriterThread {
                     self.cleanup.requested(Instant::now());
                     let _ = answer.send(done);
                 }
+                Job::Forget(room, answer) => drop(answer.send(self.forget(&room))),
                 Job::WriteSweepRecord(note, answer) => {
                     let done = self.store(0, |connection| sweep_record::write(connection, note));
                     let _ = answer.send(done);
@@ -232,7 +234,7 @@ impl WriterThread {
 
     /// Commits a group and answers its jobs.
     fn commit_group(&mut self, group: Vec<GroupedJob>) {
-        let epoch = self.epoch.clone();
+        let epoch = self.epoch.get();
         let started = Instant::now();
         let allowance = self.quota.allowance();
         let outcome = self.store(group.len(), |connection| {
@@ -280,6 +282,20 @@ impl WriterThread {
                 ) => {
                     drop(answer.send(Err(failed())));
                 }
+            }
+        }
+    }
+
+    /// Deletes the row of a room without messages. Returns whether there was one.
+    fn forget(&mut self, room: &RoomName) -> Result<bool, StoreError> {
+        match self.store(0, |connection| forget(connection, room))? {
+            Forgotten::Nothing => Ok(false),
+            Forgotten::Row { epoch } => {
+                if let Some(epoch) = epoch {
+                    self.epoch.set(epoch);
+                }
+                self.set_stored_rooms(self.quota.stored_rooms.saturating_sub(1));
+                Ok(true)
             }
         }
     }

@@ -2,14 +2,14 @@
 //! it is durable.
 
 use super::{
-    Appended, NewMessage, StoreError, SweepRecord,
+    Appended, FreshEpoch, NewMessage, StoreError, SweepRecord,
     change::{Change, Changed},
     quota::Quota,
     status::StoreStatus,
     thread::WriterThread,
 };
 use crate::{
-    protocol::{Epoch, RoomName},
+    protocol::RoomName,
     server::{limits::WRITER_QUEUE, metrics::StoreMetrics},
 };
 use rusqlite::Connection;
@@ -38,6 +38,8 @@ pub enum Job {
     Check(Answer<()>),
     /// Delete messages by their row ids.
     Delete(Vec<i64>, Answer<()>),
+    /// Delete the row of a room without messages. Returns whether there was one.
+    Forget(RoomName, Answer<bool>),
     /// Store the record of the last sweeps.
     WriteSweepRecord(SweepRecord, Answer<()>),
     /// Run a step of the cleanup, the first one if the flag is set. Returns whether there is
@@ -66,7 +68,7 @@ impl Writer {
     /// Starts the thread on its own connection. The thread reports to `status`.
     pub fn start(
         connection: Connection,
-        epoch: Epoch,
+        epoch: FreshEpoch,
         quota: Quota,
         (status, metrics): (Arc<StoreStatus>, StoreMetrics),
     ) -> Result<Self, StoreError> {
@@ -107,6 +109,11 @@ impl Writer {
     /// Deletes messages and waits for the commit.
     pub async fn delete(&self, rows: Vec<i64>) -> Result<(), StoreError> {
         self.ask(|answer| Job::Delete(rows, answer)).await
+    }
+
+    /// Deletes the row of a room without messages. Returns whether there was one.
+    pub async fn forget(&self, room: RoomName) -> Result<bool, StoreError> {
+        self.ask(|answer| Job::Forget(room, answer)).await
     }
 
     /// Runs a step of the cleanup. Returns whether there is another one.

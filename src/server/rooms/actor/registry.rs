@@ -12,7 +12,7 @@ use super::{
     handle::RoomHandle,
     message::RoomMessage,
     summaries::{Summaries, publish},
-    task,
+    task::{self, ForgetReply},
 };
 use crate::server::rooms::{
     RoomError, RoomSnapshot,
@@ -26,7 +26,7 @@ use crate::{
         metrics::RoomMetrics,
         net::KeyedRateLimiter,
         sfu::{self, MediaHandle, Sfu},
-        store::Store,
+        store::{Store, StoreError},
     },
 };
 use prometheus_client::registry::Registry;
@@ -40,7 +40,7 @@ use std::{
 };
 use tokio::{
     runtime::Handle,
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, mpsc, oneshot, watch},
 };
 
 /// A TURN relay of this server, for people behind a firewall.
@@ -292,7 +292,7 @@ impl Rooms {
             .get(name)
             .map(|entry| entry.mailbox.clone());
         if let Some(mailbox) = mailbox {
-            let (answer, answered) = tokio::sync::oneshot::channel();
+            let (answer, answered) = oneshot::channel();
             let _ = mailbox.send(RoomMessage::Snapshot(answer)).await;
             if let Ok(snapshot) = answered.await {
                 return Ok(snapshot);
@@ -310,7 +310,7 @@ impl Rooms {
             return Ok(entry.mailbox.clone());
         }
         self.check_capacity(&open)?;
-        let entry = self.start(name);
+        let entry = self.start(name, None);
         let mailbox = entry.mailbox.clone();
         open.rooms.insert(name.clone(), entry);
         Ok(mailbox)
@@ -327,12 +327,32 @@ impl Rooms {
         }
     }
 
-    /// Starts an actor, and a task that waits for its end.
-    fn start(&self, name: &RoomName) -> RoomEntry {
+    /// Deletes the row of a stored room without messages, unless the room is open. Whoever enters
+    /// meanwhile waits for it. Returns whether there was a row.
+    ///
+    /// # Errors
+    /// The store failed; a retry is safe.
+    pub async fn forget(&self, name: &RoomName) -> Result<bool, StoreError> {
+        let (reply, replied) = oneshot::channel();
+        {
+            let mut open = self.lock();
+            if open.closed || open.rooms.contains_key(name) {
+                return Ok(false);
+            }
+            let entry = self.start(name, Some(reply));
+            open.rooms.insert(name.clone(), entry);
+        }
+        replied.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Starts an actor, and a task that waits for its end. The actor first forgets the room where
+    /// `forget` waits for that.
+    fn start(&self, name: &RoomName, forget: Option<ForgetReply>) -> RoomEntry {
         let (mailbox, messages) = mpsc::channel(ROOM_MAILBOX);
         let key = self.next_number();
         let runtime = &self.inner.runtime;
-        let actor = runtime.spawn(task::run(self.clone(), name.clone(), key, messages));
+        let actor = task::run(self.clone(), name.clone(), key, messages, forget);
+        let actor = runtime.spawn(actor);
         let (rooms, name) = (self.clone(), name.clone());
         runtime.spawn(async move {
             // A panic ends this room only; its sockets reconnect to another actor.

@@ -58,8 +58,29 @@ pub struct Actor {
     rooms: Rooms,
 }
 
-/// Loads the room from the store and runs it until it retires.
-pub async fn run(rooms: Rooms, name: RoomName, key: u64, mailbox: mpsc::Receiver<RoomMessage>) {
+/// The reply channel of a request to forget a room: whether it had a row.
+pub type ForgetReply = oneshot::Sender<Result<bool, StoreError>>;
+
+/// Loads the room from the store and runs it until it retires. Deletes the row of the room first
+/// where `forget` waits for that; nobody is here then.
+pub async fn run(
+    rooms: Rooms,
+    name: RoomName,
+    key: u64,
+    mailbox: mpsc::Receiver<RoomMessage>,
+    forget: Option<ForgetReply>,
+) {
+    if let Some(reply) = forget {
+        let forgotten = rooms.inner.store.forget(&name).await;
+        let nobody_came = mailbox.is_empty();
+        if nobody_came {
+            rooms.retire(&name, key);
+        }
+        let _ = reply.send(forgotten);
+        if nobody_came {
+            return;
+        }
+    }
     match rooms.load(&name).await {
         Ok(room) => Actor::new(rooms, name, key, room, mailbox).run().await,
         Err(error) => refuse_all(&rooms, &name, key, mailbox, &error),
