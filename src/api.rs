@@ -90,6 +90,9 @@ impl FromServerFnError for ApiError {
 pub struct WelcomeStart {
     /// The open rooms, fullest first.
     pub rooms: Vec<RoomSummary>,
+    /// Whether the operator lists no rooms.
+    #[serde(default)]
+    pub unlisted: bool,
     /// The nickname this device remembers.
     pub nickname: Option<Nickname>,
 }
@@ -151,9 +154,10 @@ impl Packed {
 /// Loads the initial data of the welcome page.
 #[server(endpoint = "welcome")]
 pub async fn welcome() -> Result<WelcomeStart, ApiError> {
-    let rooms = server::context().rooms.summaries().to_vec();
+    let context = server::context();
     Ok(WelcomeStart {
-        rooms,
+        rooms: context.rooms.summaries().to_vec(),
+        unlisted: !context.config.list_rooms,
         nickname: server::remembered_nickname(),
     })
 }

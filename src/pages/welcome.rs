@@ -36,7 +36,14 @@ pub fn WelcomePage() -> impl IntoView {
                 <h2>{words!(i18n, welcome.open_rooms)}</h2>
                 <Suspense>
                     {move || Suspend::new(async move {
-                        view! { <OpenRooms rooms=start.await.unwrap_or_default().rooms /> }
+                        let start = start.await.unwrap_or_default();
+                        match start.unlisted {
+                            true => {
+                                view! { <p class="empty">{words!(i18n, welcome.unlisted)}</p> }
+                                    .into_any()
+                            }
+                            false => view! { <OpenRooms rooms=start.rooms /> }.into_any(),
+                        }
                     })}
                 </Suspense>
             </section>

@@ -98,7 +98,7 @@ impl AppContext {
             sfu.clone(),
             rules,
             config.max_rooms,
-            timing.summaries_interval,
+            config.list_rooms.then_some(timing.summaries_interval),
         );
         let shared = Shared {
             leptos: leptos_options(&config),

@@ -5,7 +5,7 @@ use super::{
     poller::{Poller, chat},
 };
 use crate::{
-    protocol::{ClientMessage, ErrorCode, RoomName, ServerMessage},
+    protocol::{ClientMessage, ErrorCode, RoomName, Rooms, ServerMessage},
     server::{empty_rooms::EmptyRooms, store::Expiry},
 };
 use std::time::{Duration, Instant};
@@ -502,11 +502,97 @@ async fn the_server_forgets_by_itself_what_the_setting_says() {
     forgetting.await.expect("ends with the server");
 }
 
+/// The list of open rooms that a watcher has at first.
+async fn watch_rooms(app: &TestApp) -> (Client, Rooms) {
+    let mut client = app.connect().await;
+    client.send(&ClientMessage::WatchRooms).await;
+    let list = client.wait_for(|message| match message {
+        ServerMessage::Rooms(list) => Some(list),
+        _ => None,
+    });
+    let list = list.await;
+    (client, list)
+}
+
+/// The pages and the server function that show the open rooms, with and without script.
+async fn shown(app: &TestApp) -> String {
+    let mut shown = app.http(&form("/api/welcome", "", "")).await;
+    for language in ["en", "ko"] {
+        for plain in ["", "&plain=1"] {
+            shown += &app.get(&format!("/?lang={language}{plain}")).await;
+        }
+    }
+    shown + &app.get("/room/GARDEN?lang=en").await
+}
+
+#[tokio::test]
+async fn with_the_list_off_nobody_is_shown_which_rooms_are_open_or_how_many() {
+    let listed = TestApp::start().await;
+    let unlisted = TestApp::start_with(long_timing(), &["--list-rooms", "off"]).await;
+    let sentences = [
+        "This server does not list its rooms",
+        "방 목록을 보여 주지 않아요",
+    ];
+    let mut people = Vec::new();
+    for app in [&listed, &unlisted] {
+        for nickname in ["Ann", "Ben", "Cem"] {
+            people.push(app.join("garden", nickname).await);
+        }
+    }
+    // Positive control: the same questions to a server that lists its rooms.
+    let full = || {
+        listed
+            .context
+            .rooms
+            .summaries()
+            .first()
+            .map(|room| room.people)
+    };
+    until("the list is published", || full() == Some(3)).await;
+    let told = shown(&listed).await;
+    let names = told.matches("garden").count();
+    assert!(names >= 6 && told.contains("3 people"), "{told}");
+    assert!(sentences.iter().all(|sentence| !told.contains(sentence)));
+    let (mut watching, list) = watch_rooms(&listed).await;
+    assert_eq!(list.rooms.len(), 1);
+    let (mut blind, list) = watch_rooms(&unlisted).await;
+    assert_eq!(list, Rooms::default());
+    for app in [&listed, &unlisted] {
+        people.push(app.join("attic", "Dan").await);
+    }
+    let changed = watching.wait_for(|message| match message {
+        ServerMessage::RoomsChanged(change) => Some(change.rooms.len()),
+        _ => None,
+    });
+    assert_eq!(changed.await, 1);
+    assert_eq!(blind.received_so_far().await, []);
+    let told = shown(&unlisted).await;
+    for hidden in [
+        "garden",
+        "attic",
+        "3 people",
+        "3명",
+        "rooms__link",
+        "rooms__item",
+    ] {
+        assert!(!told.contains(hidden), "{hidden} in {told}");
+    }
+    for sentence in sentences {
+        assert_eq!(told.matches(sentence).count(), 2, "with script and without");
+    }
+    assert!(told.contains("\"unlisted\":true"), "{told}");
+    // Whoever knows the name gets in.
+    people.push(unlisted.join("garden", "Eve").await);
+    assert_eq!(people.last().expect("Eve").joined().people.len(), 4);
+}
+
 #[tokio::test]
 async fn a_public_server_starts_with_the_numbers_of_its_profile() {
     let app = TestApp::start_with(long_timing(), &["--profile", "public"]).await;
     let metrics = app.metrics().await;
     assert_eq!(metrics.value("noom_stored_rooms_limit"), 20_000.0);
+    let (_, list) = watch_rooms(&app).await;
+    assert_eq!(list, Rooms::default());
     let mut ann = app.join("team", "Ann").await;
     // A socket may send what the protocol promises.
     for number in 0..40 {

@@ -87,6 +87,8 @@ pub struct Config {
     pub room_capacity: usize,
     /// Rooms open at once.
     pub max_rooms: usize,
+    /// Whether anybody may see which rooms are open.
+    pub list_rooms: bool,
     /// Proxies whose forwarding headers are trusted.
     pub trusted_proxies: TrustedProxies,
     /// Sockets from one address (or IPv6 /64), loopback excepted.
@@ -165,6 +167,7 @@ impl Config {
             log_format: layers.log_format()?,
             room_capacity: layers.number("room-capacity", 1..=2000, "people")?,
             max_rooms: layers.number("max-rooms", 1..=1_000_000, "rooms")?,
+            list_rooms: layers.list_rooms()?,
             trusted_proxies: layers.trusted_proxies()?,
             sockets_per_address: layers.number("sockets-per-address", 1..=20_000, "sockets")?,
             max_connections: layers.number("max-connections", 1..=1_000_000, "connections")?,

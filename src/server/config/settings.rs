@@ -165,7 +165,7 @@ pub(super) fn help_text(help: &str, variable: &str, default: &str) -> String {
 }
 
 /// Every setting, in the order of `--help`.
-pub(super) const SETTINGS: [Setting; 45] = [
+pub(super) const SETTINGS: [Setting; 46] = [
     Setting::new(
         "listen",
         "IP:PORT",
@@ -390,6 +390,13 @@ pub(super) const SETTINGS: [Setting; 45] = [
         DefaultValue::Both("10000", "2000"),
         "Rooms open at once, 1 to 1000000; those whose people are all away do not count, \
          there are as many of them again",
+    ),
+    Setting::new(
+        "list-rooms",
+        "on|off",
+        DefaultValue::Both("on", "off"),
+        "Whether the welcome page lists the open rooms: on or off. Without the list a room is \
+         found by its name only",
     ),
     Setting::new(
         "trusted-proxies",

@@ -148,7 +148,7 @@ fn the_address_of_cargo_leptos_replaces_only_the_default() {
 
 #[test]
 fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted() {
-    let table: [Case; 34] = [
+    let table: [Case; 35] = [
         (
             &[],
             &[("NOOM_HIDE_ADDRESSES", "yes")],
@@ -190,6 +190,12 @@ fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted(
             &[],
             "forget-empty-rooms = 24",
             ["forget-empty-rooms in --config", "24", "s, m, h or d"],
+        ),
+        (
+            &[],
+            &[],
+            "list-rooms = true",
+            ["list-rooms in --config", "true", "on or off"],
         ),
         (
             &["--p2p-max", "65"],

@@ -465,6 +465,16 @@ impl Layers {
         self.parse("log-format", "text or json", parse)
     }
 
+    /// Whether the open rooms are listed.
+    pub fn list_rooms(&self) -> Result<bool, ConfigError> {
+        let parse = |text: &str| match text {
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => None,
+        };
+        self.parse("list-rooms", "on or off", parse)
+    }
+
     /// The access rights of the data directory.
     fn data_dir_rights(&self) -> Result<Rights, ConfigError> {
         let parse = |text: &str| match text {

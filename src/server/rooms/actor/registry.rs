@@ -142,13 +142,14 @@ pub struct Totals {
 }
 
 impl Rooms {
-    /// An empty registry. Starts the task that publishes the list of open rooms.
+    /// An empty registry. Starts the task that publishes the list of open rooms, at most once in
+    /// `publish_every`; without it the list stays empty for everybody.
     pub fn new(
         store: Store,
         sfu: Sfu,
         rules: RoomRules,
         max_rooms: usize,
-        publish_every: Duration,
+        publish_every: Option<Duration>,
     ) -> Self {
         let changed = Arc::new(Notify::new());
         let inner = Arc::new(RoomRegistry {
@@ -166,7 +167,9 @@ impl Rooms {
             runtime: Handle::current(),
             metrics: RoomMetrics::default(),
         });
-        tokio::spawn(publish(Arc::downgrade(&inner), changed, publish_every));
+        if let Some(publish_every) = publish_every {
+            tokio::spawn(publish(Arc::downgrade(&inner), changed, publish_every));
+        }
         Self { inner }
     }
 
