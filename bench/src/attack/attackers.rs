@@ -86,6 +86,8 @@ enum AttackKind {
     SlowHead,
     /// Sends a request body one byte at a time.
     SlowBody,
+    /// Opens new rooms and says a word in each, so that the server keeps their names.
+    KeepRooms,
     /// Fills the disk with messages over a WebSocket.
     FillDisk,
     /// Fills the disk with plain forms.
@@ -112,12 +114,13 @@ enum AttackKind {
 
 impl AttackKind {
     /// Every kind of attack, in the order of the report.
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Search,
         Self::OpenRooms,
         Self::JoinAndReset,
         Self::SlowHead,
         Self::SlowBody,
+        Self::KeepRooms,
         Self::FillDisk,
         Self::PostForms,
         Self::Signals,
@@ -139,6 +142,7 @@ impl AttackKind {
             Self::JoinAndReset => "join-and-reset",
             Self::SlowHead => "slow-head",
             Self::SlowBody => "slow-body",
+            Self::KeepRooms => "keep-rooms",
             Self::FillDisk => "fill-disk",
             Self::PostForms => "post-forms",
             Self::Signals => "signals",
@@ -294,6 +298,7 @@ impl Attacker {
                     AttackKind::JoinAndReset => self.join_and_reset().await,
                     AttackKind::SlowHead => self.send_slowly(&self.slow_head()).await,
                     AttackKind::SlowBody => self.send_slowly(&self.slow_body()).await,
+                    AttackKind::KeepRooms => self.keep_rooms().await,
                     AttackKind::FillDisk => self.fill_disk().await,
                     AttackKind::PostForms => self.post_forms().await,
                     AttackKind::Signals => self.send_signals().await,
@@ -398,6 +403,26 @@ impl Attacker {
             stream.write_all(b"x").await?;
             self.counters.count(self.kind, true);
         }
+    }
+
+    /// Opens new rooms as fast as the server allows, says a word in each and leaves.
+    async fn keep_rooms(&self) -> Result<()> {
+        for round in 0..u64::MAX {
+            let room = format!("kept {} {round}", self.number);
+            let joined = RoomSocket::join(self.source, self.target.port, &room, "x").await;
+            let Ok((mut socket, _)) = joined else {
+                self.count(false).await;
+                continue;
+            };
+            let id = uuid::Uuid::now_v7();
+            socket
+                .send(&json!({"type": "chat", "id": id, "text": "x"}))
+                .await?;
+            let stored = socket.wait_for("chat").await.is_ok();
+            socket.close().await?;
+            self.count(stored).await;
+        }
+        Ok(())
     }
 
     /// Sends long Korean messages as fast as the server accepts them.

@@ -14,7 +14,10 @@ use tokio::{
 };
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
-    tungstenite::{Message, protocol::WebSocketConfig},
+    tungstenite::{
+        Message,
+        protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
+    },
 };
 
 /// Longest wait of an attacker for an answer.
@@ -171,6 +174,18 @@ impl RoomSocket {
             refused += u64::from(frame?["type"] == "error");
         }
         Ok(refused)
+    }
+
+    /// Leaves the room and closes the connection.
+    ///
+    /// # Errors
+    /// The server has closed the connection.
+    pub async fn close(&mut self) -> Result<()> {
+        let frame = CloseFrame {
+            code: CloseCode::Normal,
+            reason: "".into(),
+        };
+        Ok(timeout(TIMEOUT, self.0.close(Some(frame))).await??)
     }
 
     /// Closes the connection with a TCP reset.

@@ -26,7 +26,7 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use attackers::{AttackerPool, Counters};
 use clap::Args;
-use resources::{HeldResources, PeakUsage};
+use resources::{HeldResources, PeakUsage, StoredHistory};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -50,6 +50,12 @@ const CHAT_LIMIT_MS: f64 = 100.0;
 const MEMORY_LIMIT_MIB: f64 = 512.0;
 /// Largest allowed growth of the data directory, in MiB a minute: 20 addresses at their limit.
 const DISK_LIMIT_MIB_A_MINUTE: f64 = 160.0;
+/// Bytes of the data directory for each byte of history, at most, as the manual says.
+const DISK_BYTES_PER_STORED_BYTE: f64 = 3.0;
+/// Size of the write-ahead log and an empty database, in MiB, whatever is stored.
+const DISK_SLACK_MIB: f64 = 40.0;
+/// Rooms that one attacker may open at once and then in an hour (`new-rooms`), by profile.
+const NEW_ROOMS: [(&str, f64, f64); 2] = [("private", 100.0, 300.0), ("public", 20.0, 60.0)];
 /// Time within which the server must release the resources of the attackers.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -62,6 +68,9 @@ pub struct Options {
     /// Factor on the time bounds, for a machine that also does other work.
     #[arg(long, default_value_t = 1.0)]
     slack: f64,
+    /// The profile of the server's limits.
+    #[arg(long, default_value = "public")]
+    profile: String,
     /// Only these kinds of attack, by name.
     #[arg(long)]
     only: Vec<String>,
@@ -87,6 +96,10 @@ struct Outcome {
     victims_closed: u64,
     /// Highest use of memory and disk.
     peak: PeakUsage,
+    /// What the server has stored at the end.
+    stored: StoredHistory,
+    /// The most rooms that the attackers may have left in the store.
+    rooms_allowed: f64,
     /// The resources of the server before the attack, and after it.
     held: [HeldResources; 2],
     /// Time from the end of the attack to the release of its resources, in seconds.
@@ -106,7 +119,9 @@ pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
         turn: udp_port()?,
         metrics: free_port()?,
     };
-    let server = start(arguments, &temp_dir, &ports).await?;
+    let new_rooms = NEW_ROOMS.iter().find(|(name, ..)| *name == options.profile);
+    let new_rooms = new_rooms.context("--profile is private or public")?;
+    let server = start(arguments, &temp_dir, &ports, &options.profile).await?;
     let call = media::BackgroundCall::start(&server)
         .await
         .context("the call of three")?;
@@ -132,6 +147,7 @@ pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
     let seconds = options.seconds as f64;
     let step = run_chat(&mut clients, &server, scenario, seconds, &mut turn, began).await?;
     let counters = attackers.stop();
+    let stored = resources::stored_history(ports.metrics).await?;
     let gap_ms = call.largest_gap_ms().await?;
     let peak = watching.stop();
     let (held, released_after) =
@@ -147,6 +163,8 @@ pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
         chat_faults: step.lost + step.disordered + step.refused + step.closed,
         victims_closed: counters.victims_closed.load(Ordering::Relaxed),
         peak,
+        stored,
+        rooms_allowed: rooms_allowed(*new_rooms, began.elapsed()),
         held: [before, held],
         released_after: released_after.as_secs_f64(),
         attackers: counters.by_kind(),
@@ -156,6 +174,13 @@ pub async fn run(arguments: &Arguments, options: &Options) -> Result<()> {
     let broken = broken_bounds(&outcome, options.slack);
     ensure!(broken.is_empty(), "bounds broken: {}", broken.join("; "));
     Ok(())
+}
+
+/// The rooms that all attackers together may have left in the store after this time: each what its
+/// address may open, and the call and the chat.
+fn rooms_allowed((_, at_once, an_hour): (&str, f64, f64), time: Duration) -> f64 {
+    let of_one = at_once + an_hour * time.as_secs_f64() / 3600.0;
+    f64::from(attackers::ADDRESSES) * of_one.ceil() + 2.0
 }
 
 /// Runs the measured chat for `seconds`.
@@ -187,13 +212,20 @@ fn udp_port() -> Result<u16> {
 }
 
 /// Starts the server with an operator's settings, its own ports, and every call through the SFU.
-async fn start(arguments: &Arguments, temp_dir: &TempDir, ports: &Ports) -> Result<Server> {
+async fn start(
+    arguments: &Arguments,
+    temp_dir: &TempDir,
+    ports: &Ports,
+    profile: &str,
+) -> Result<Server> {
     let data = temp_dir.path().to_string_lossy().into_owned();
     let settings = [
         "--listen",
         "127.0.0.1:{port}",
         "--data-dir",
         &data,
+        "--profile",
+        profile,
         "--p2p-max",
         "0",
         "--media-listen",
@@ -217,6 +249,9 @@ async fn start(arguments: &Arguments, temp_dir: &TempDir, ports: &Ports) -> Resu
 fn broken_bounds(outcome: &Outcome, slack: f64) -> Vec<String> {
     let minutes = outcome.seconds as f64 / 60.0;
     let disk_limit = DISK_LIMIT_MIB_A_MINUTE * minutes.max(1.0);
+    let stored_mib = outcome.stored.bytes as f64 / f64::from(1 << 20);
+    let disk_of_history = stored_mib * DISK_BYTES_PER_STORED_BYTE + DISK_SLACK_MIB;
+    let (rooms, rooms_limit) = (outcome.stored.rooms, outcome.stored.rooms_limit);
     let bounds = [
         ("largest gap, ms", outcome.gap_ms, GAP_LIMIT_MS * slack),
         ("chat p99, ms", outcome.chat_p99_ms, CHAT_LIMIT_MS * slack),
@@ -224,6 +259,18 @@ fn broken_bounds(outcome: &Outcome, slack: f64) -> Vec<String> {
         ("victims closed", outcome.victims_closed as f64, 0.0),
         ("memory, MiB", outcome.peak.memory_mib, MEMORY_LIMIT_MIB),
         ("disk growth, MiB", outcome.peak.disk_mib, disk_limit),
+        (
+            "disk over history, MiB",
+            outcome.peak.disk_mib,
+            disk_of_history,
+        ),
+        (
+            "history, bytes",
+            outcome.stored.bytes as f64,
+            outcome.stored.bytes_limit as f64,
+        ),
+        ("stored rooms", rooms as f64, rooms_limit as f64),
+        ("rooms of strangers", rooms as f64, outcome.rooms_allowed),
     ];
     let mut broken: Vec<String> = bounds
         .into_iter()
@@ -262,6 +309,14 @@ fn print(outcome: &Outcome, counters: &Counters) {
         outcome.quiet_p99_ms,
         outcome.chat_faults,
         outcome.victims_closed
+    );
+    println!(
+        "stored rooms {} of {} (strangers may open {:.0}), history {:.1} MiB, refused by a rate {}",
+        outcome.stored.rooms,
+        outcome.stored.rooms_limit,
+        outcome.rooms_allowed,
+        outcome.stored.bytes as f64 / f64::from(1 << 20),
+        outcome.stored.rate_refusals
     );
     println!(
         "memory at most {:.0} MiB, disk +{:.0} MiB, resources released after {:.0} s: {:?}",

@@ -34,6 +34,21 @@ pub struct PeakUsage {
     pub disk_mib: f64,
 }
 
+/// What the server has stored, and how much it may.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct StoredHistory {
+    /// Rooms with messages.
+    pub rooms: u64,
+    /// Rooms that may have messages.
+    pub rooms_limit: u64,
+    /// Bytes of messages, as the server counts them.
+    pub bytes: u64,
+    /// Bytes that messages may have.
+    pub bytes_limit: u64,
+    /// Requests that a rate refused.
+    pub rate_refusals: u64,
+}
+
 /// The resources that the server holds for all its clients.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct HeldResources {
@@ -129,25 +144,57 @@ fn size_of(directory: &Path) -> u64 {
     sizes.sum()
 }
 
-/// Reads the held resources from the metrics.
-///
-/// # Errors
-/// The server does not answer.
-pub async fn held_resources(server: &Server, metrics: u16) -> Result<HeldResources> {
+/// The metrics of the server.
+async fn scrape(metrics: u16) -> Result<String> {
     let mut stream = connect(Ipv4Addr::LOCALHOST, metrics).await?;
     stream
         .write_all(get(metrics, "/metrics").as_bytes())
         .await?;
     let mut text = String::new();
     stream.read_to_string(&mut text).await?;
-    let value = |name: &str| {
-        let lines = text.lines();
-        let mut found = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        let found = found
-            .next()
-            .with_context(|| format!("no {name} in the metrics"));
-        found.and_then(|value| Ok(value.parse::<f64>()? as u64))
-    };
+    Ok(text)
+}
+
+/// The value of a metric without labels.
+fn value_of(text: &str, name: &str) -> Result<u64> {
+    let lines = text.lines();
+    let mut found = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let found = found
+        .next()
+        .with_context(|| format!("no {name} in the metrics"));
+    Ok(found?.parse::<f64>()? as u64)
+}
+
+/// The sum of a metric over all its labels.
+fn sum_of(text: &str, name: &str) -> u64 {
+    let lines = text.lines();
+    let samples = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix('{'));
+    let values = samples.filter_map(|sample| sample.rsplit_once(' ')?.1.parse::<f64>().ok());
+    values.sum::<f64>() as u64
+}
+
+/// Reads from the metrics what the server has stored.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn stored_history(metrics: u16) -> Result<StoredHistory> {
+    let text = scrape(metrics).await?;
+    Ok(StoredHistory {
+        rooms: value_of(&text, "noom_stored_rooms")?,
+        rooms_limit: value_of(&text, "noom_stored_rooms_limit")?,
+        bytes: value_of(&text, "noom_history_bytes")?,
+        bytes_limit: value_of(&text, "noom_history_limit_bytes")?,
+        rate_refusals: sum_of(&text, "noom_rate_refusals_total"),
+    })
+}
+
+/// Reads the held resources from the metrics.
+///
+/// # Errors
+/// The server does not answer.
+pub async fn held_resources(server: &Server, metrics: u16) -> Result<HeldResources> {
+    let text = scrape(metrics).await?;
+    let value = |name: &str| value_of(&text, name);
     let files = fs::read_dir(format!("/proc/{}/fd", server.pid))?.count();
     let status = PathBuf::from(format!("/proc/{}/status", server.pid));
     let memory = resident_mib(&status).context("the server has no memory")?;
