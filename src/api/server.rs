@@ -9,7 +9,7 @@ use crate::protocol::{
 use crate::server::context::AppContext;
 use crate::server::error::refusal_of_rate;
 use crate::server::request;
-use crate::server::rooms::RoomError;
+use crate::server::rooms::{RoomError, Rooms};
 use crate::server::store::{Page, StoreError};
 use crate::server::{
     log_throttle::{self, LogThrottle},
@@ -125,9 +125,13 @@ pub(super) fn back_to_welcome(nickname: &str, room: &str, error: &ApiError) -> S
 
 pub(super) async fn room_start(room: &str) -> Result<RoomStart, ApiError> {
     let name = parse_room(room)?;
-    let snapshot = context().rooms.snapshot(&name).await;
+    // The request is read before the wait: it is gone where the client has left meanwhile.
+    let context = context();
+    let nickname = remembered_nickname().unwrap_or_else(|| guest(rand::random()));
+    let own_navigation = request::is_own_navigation();
+    let snapshot = context.rooms.snapshot(&name).await;
     let is_new = snapshot.seq == 0 && snapshot.people.is_empty();
-    let other_case = is_new.then(|| open_in_other_case(&name)).flatten();
+    let other_case = is_new.then(|| open_in_other_case(&context.rooms, &name));
     let position = Position {
         epoch: snapshot.epoch,
         seq: snapshot.seq,
@@ -139,18 +143,18 @@ pub(super) async fn room_start(room: &str) -> Result<RoomStart, ApiError> {
         more: snapshot.more,
         position: Some(position),
         call: snapshot.call,
-        nickname: remembered_nickname().unwrap_or_else(|| guest(rand::random())),
-        own_navigation: request::is_own_navigation(),
-        hide_addresses: context().config.hide_addresses,
-        other_case,
+        nickname,
+        own_navigation,
+        hide_addresses: context.config.hide_addresses,
+        other_case: other_case.flatten(),
     })
 }
 
 /// The fullest open room whose name differs from this one in letter case only, because phones
 /// capitalise the first letter of a field. Looks at the rooms of the welcome page only.
-fn open_in_other_case(name: &RoomName) -> Option<RoomName> {
+fn open_in_other_case(rooms: &Rooms, name: &RoomName) -> Option<RoomName> {
     let folded = name.as_str().to_lowercase();
-    let rooms = context().rooms.summaries();
+    let rooms = rooms.summaries();
     let mut others = rooms.iter().map(|room| &room.name);
     let other = others.find(|other| *other != name && other.as_str().to_lowercase() == folded);
     other.cloned()
