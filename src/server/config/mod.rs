@@ -130,7 +130,7 @@ impl Config {
     pub fn print(flags: &Flags) -> Result<String, ConfigError> {
         let file = FileLayer::of(flags)?;
         let config = Self::resolve(flags, &variable, &file)?;
-        Ok(print::text(&config, flags, &variable, &file))
+        print::text(&config, flags, &variable, &file)
     }
 
     /// Resolves the settings from the three layers.

@@ -1,7 +1,7 @@
 //! Prints every setting with its origin, in the form of the file of settings.
 
 use super::{
-    Config, FileLayer, Flags,
+    Config, ConfigError, FileLayer, Flags,
     layers::Layers,
     settings::{SETTINGS, Setting},
 };
@@ -13,13 +13,16 @@ const LEPTOS_ADDRESS: &str = "LEPTOS_SITE_ADDR";
 
 /// The settings in the order of `--help`, each with its origin behind it, and the rules of single
 /// rooms. The text is a file of settings with the effect of `config`, but for what is masked.
+///
+/// # Errors
+/// The profile is none of those that exist.
 pub(super) fn text(
     config: &Config,
     flags: &Flags,
     env: &dyn Fn(&str) -> Option<String>,
     file: &FileLayer,
-) -> String {
-    let layers = Layers::new(flags, env, file);
+) -> Result<String, ConfigError> {
+    let layers = Layers::new(flags, env, file)?;
     let lines = SETTINGS
         .iter()
         .map(|setting| match layers.find(setting.name) {
@@ -39,7 +42,7 @@ pub(super) fn text(
         let name = toml::Value::from(name.as_str());
         format!("\n[rooms.{name}] # --config{}", rule.lines())
     });
-    lines.chain(rooms).map(|line| line + "\n").collect()
+    Ok(lines.chain(rooms).map(|line| line + "\n").collect())
 }
 
 /// The line of a setting with this value.
@@ -79,7 +82,7 @@ mod tests {
         };
         let file = FileLayer::parse(file).expect("a file");
         let config = Config::resolve(&flags, &env, &file).expect("accepted");
-        (text(&config, &flags, &env, &file), config)
+        (text(&config, &flags, &env, &file).expect("printed"), config)
     }
 
     #[test]
