@@ -4,6 +4,7 @@ use crate::server::sfu::{
     command::{Command, Event},
     keys::RoomKey,
     peer::session::SharedRtcConfig,
+    report::ConnectionReport,
     shard::{
         core::Core,
         message::{ShardInbox, ShardMessage},
@@ -25,7 +26,7 @@ use std::{
     time::Instant,
 };
 use str0m::crypto::from_feature_flags;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Relayed datagrams that wait for one shard. Above, they are dropped.
 const RELAYED_QUEUE: usize = 1024;
@@ -283,6 +284,15 @@ impl MediaHandle {
     pub fn send(&self, command: Command) -> bool {
         let room = self.room;
         self.handle().send(ShardMessage::Command { room, command })
+    }
+
+    /// Asks for a report of each connection of the room. Nothing arrives where the queue is full or
+    /// the shard has stopped.
+    pub fn inspect(&self) -> oneshot::Receiver<Vec<ConnectionReport>> {
+        let (reply, reported) = oneshot::channel();
+        let room = self.room;
+        self.handle().send(ShardMessage::Inspect { room, reply });
+        reported
     }
 
     /// The room's shard.

@@ -1,6 +1,7 @@
 //! The SFU: forwards the media of each participant to the others, without decoding it.
 //!
-//! [`handle`] is its interface, [`command`] the commands and events of a room. A room is pinned to
+//! [`handle`] is its interface, [`command`] the commands and events of a room, [`report`] what the
+//! operator sees of a connection. A room is pinned to
 //! a [`shard`]: one thread with one media port. The room's actor and the shard exchange commands
 //! and events; the actor never sees a packet. A lost WebSocket does not touch the media; a panic
 //! in one connection closes that connection alone.
@@ -29,6 +30,7 @@ mod ingress;
 mod keys;
 mod peer;
 mod publish;
+mod report;
 mod shard;
 mod speakers;
 mod subscribe;
@@ -40,4 +42,5 @@ pub use command::{Command, Event};
 pub use handle::{MediaHandle, Sfu, SfuError, SfuOptions};
 pub use keys::PeerKey;
 pub use peer::sdp::offer::Offer;
+pub use report::{ConnectionReport, SentTrack};
 pub use transport::relay::RelayPath;

@@ -51,6 +51,19 @@ pub struct Bandwidth {
     rtx_policy: RtxCachePolicy,
     /// The quality of the connection as others see it.
     quality_meter: QualityMeter,
+    /// Round trip and losses of the last closed window.
+    last_sample: NetworkSample,
+}
+
+/// What the last second of a connection was like.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct NetworkSample {
+    /// The round trip, in ms; none where it is unknown.
+    pub rtt_ms: Option<f64>,
+    /// The share of packets to the peer that was lost; none where the peer does not report.
+    pub egress_loss: Option<f64>,
+    /// The share of packets of the peer that was lost.
+    pub ingress_loss: f64,
 }
 
 /// What a closed stats window changes.
@@ -75,6 +88,7 @@ impl Bandwidth {
             stats_window: StatsWindow::default(),
             rtx_policy: RtxCachePolicy::default(),
             quality_meter: QualityMeter::default(),
+            last_sample: NetworkSample::default(),
         }
     }
 
@@ -96,6 +110,11 @@ impl Bandwidth {
     /// The quality as it was announced last.
     pub fn quality(&self) -> Option<Quality> {
         self.quality_meter.reported()
+    }
+
+    /// What the last second was like.
+    pub fn last_sample(&self) -> NetworkSample {
+        self.last_sample
     }
 
     /// Starts again: the peer's media comes from another network. Packets sent to the former
@@ -155,6 +174,11 @@ impl Bandwidth {
         let egress = stats.egress_loss_fraction.or(window.egress_loss);
         let egress = egress.map(f64::from);
         let loss = egress.unwrap_or(0.0).max(window.ingress_loss);
+        self.last_sample = NetworkSample {
+            rtt_ms,
+            egress_loss: egress,
+            ingress_loss: window.ingress_loss,
+        };
         let estimate = self.estimate.map_or(0, |estimate| estimate.bps());
         self.link
             .on_stats(now, rtt_ms.unwrap_or(0.0), loss, estimate);

@@ -3,10 +3,11 @@
 use crate::server::sfu::{
     command::{Command, Event},
     keys::RoomKey,
+    report::ConnectionReport,
     transport::datagram::RelayedDatagram,
 };
 use std::{net::SocketAddr, sync::mpsc::Receiver};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// A message to a shard.
 pub enum ShardMessage {
@@ -23,6 +24,13 @@ pub enum ShardMessage {
         room: RoomKey,
         /// The command to run.
         command: Command,
+    },
+    /// Describes the connections of a room.
+    Inspect {
+        /// The room to describe.
+        room: RoomKey,
+        /// Receives a report of each connection.
+        reply: oneshot::Sender<Vec<ConnectionReport>>,
     },
     /// Closes a room and its connections.
     CloseRoom {

@@ -9,6 +9,7 @@ mod attacker_tests;
 pub mod coalesce;
 pub mod core;
 mod forward;
+mod inspect;
 mod lifecycle;
 pub mod media_room;
 pub mod message;

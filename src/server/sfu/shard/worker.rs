@@ -270,6 +270,9 @@ impl Worker {
                         self.core.handle_command(room, command, now);
                     }
                 }
+                Ok(ShardMessage::Inspect { room, reply }) => {
+                    let _ = reply.send(self.core.inspect(room, now));
+                }
                 Ok(ShardMessage::CloseRoom { room }) => {
                     self.offers.close_room(room);
                     self.core.close_room(room);
