@@ -20,10 +20,12 @@ mod forget;
 #[cfg(test)]
 mod index_tests;
 mod lock;
+mod operator;
 mod quota;
 mod reader;
 mod restore;
 mod rights;
+mod room_list;
 mod room_names;
 mod schema;
 mod schema_check;
@@ -43,9 +45,14 @@ pub use change::{Change, Changed, Edit};
 pub use error::StoreError;
 pub use export::{Format, export, export_to};
 pub use file::{FileError, NewFile, refuse_database};
+pub use operator::{
+    LoggedAction, NewSession, OperatorSession, OperatorState, OperatorWrite, PasswordHash,
+    SecretHash, reset_operator,
+};
 pub use quota::{Full, Quota, Usage};
 pub use restore::{Restored, restore};
-pub use rights::{Rights, RightsError};
+pub use rights::{Rights, RightsError, make_directory};
+pub use room_list::{COUNTED, StoredRoom};
 pub use status::{Cause, FailedCommit};
 pub use sweep::{Expired, Expiry};
 pub use sweep_record::{SweepRecord, WaitingSweep, confirm_sweep};
@@ -387,6 +394,76 @@ impl Store {
     /// The record was not stored; the next sweep may wait although it need not.
     pub async fn write_sweep_record(&self, record: SweepRecord) -> Result<(), StoreError> {
         self.writer.write_sweep_record(record).await
+    }
+
+    /// The operator, and the session whose secret has this hash.
+    ///
+    /// # Errors
+    /// The database failed; a retry is safe.
+    pub async fn operator(&self, secret: Option<SecretHash>) -> Result<OperatorState, StoreError> {
+        self.readers
+            .run(move |connection| operator::state(connection, secret.as_ref()))
+            .await
+    }
+
+    /// The password of the operator; nothing if there is no operator.
+    ///
+    /// # Errors
+    /// The database failed; a retry is safe.
+    pub async fn operator_password(&self) -> Result<Option<PasswordHash>, StoreError> {
+        self.readers
+            .run(|connection| operator::password(connection))
+            .await
+    }
+
+    /// The sessions of the operator, the one used last first; at most 20.
+    ///
+    /// # Errors
+    /// The database failed; a retry is safe.
+    pub async fn operator_sessions(&self) -> Result<Vec<OperatorSession>, StoreError> {
+        self.readers
+            .run(|connection| operator::sessions(connection))
+            .await
+    }
+
+    /// The newest entries in the log of the operator's actions, the newest first.
+    ///
+    /// # Errors
+    /// The database failed; a retry is safe.
+    pub async fn operator_actions(&self, limit: u32) -> Result<Vec<LoggedAction>, StoreError> {
+        self.readers
+            .run(move |connection| operator::actions(connection, limit))
+            .await
+    }
+
+    /// Changes the operator's rows; durable when this returns. Returns the number of rows.
+    ///
+    /// # Errors
+    /// Nothing was changed; a retry is safe.
+    pub async fn write_operator(&self, write: OperatorWrite) -> Result<usize, StoreError> {
+        self.writer.write_operator(write).await
+    }
+
+    /// These rooms, as far as they are stored, and the largest others; at most `limit` of these.
+    ///
+    /// # Errors
+    /// The database failed; a retry is safe.
+    pub async fn room_list(
+        &self,
+        named: Vec<RoomName>,
+        limit: u32,
+    ) -> Result<Vec<StoredRoom>, StoreError> {
+        self.readers
+            .run(move |connection| room_list::rooms(connection, &named, limit))
+            .await
+    }
+
+    /// Gives a room another epoch, so that its clients start over from a snapshot.
+    ///
+    /// # Errors
+    /// Nothing was changed; a retry is safe.
+    pub async fn renew_epoch(&self, room: &RoomName, epoch: &Epoch) -> Result<(), StoreError> {
+        self.writer.renew_epoch(room.clone(), epoch.clone()).await
     }
 
     /// Deletes messages with their reactions and index entries in one transaction. The deletion is

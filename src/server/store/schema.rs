@@ -1,7 +1,10 @@
 //! The schema of the database, and the migrations from older versions.
 
-use super::{StoreError, checkpoint::WAL_KEPT_BYTES, schema_check::harden};
-use crate::{protocol::Epoch, server::identity::new_epoch};
+use super::{StoreError, checkpoint::WAL_KEPT_BYTES, operator, schema_check::harden};
+use crate::{
+    protocol::{Epoch, RoomName},
+    server::identity::new_epoch,
+};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
 use std::{path::Path, time::Duration};
 
@@ -80,9 +83,37 @@ const COUNT_BYTES: &str = "
     END;
 ";
 
+/// The version of the database that has the operator's tables.
+pub(super) const OPERATOR_VERSION: i64 = 7;
+
+/// The operator (one row at most), the sessions and the log of actions.
+const OPERATOR: &str = "
+    CREATE TABLE operator (
+        id         INTEGER PRIMARY KEY CHECK (id = 1),
+        salt       BLOB NOT NULL,
+        hash       BLOB NOT NULL,
+        memory_kib INTEGER NOT NULL,
+        passes     INTEGER NOT NULL
+    );
+    CREATE TABLE operator_sessions (
+        id         INTEGER PRIMARY KEY,
+        secret     BLOB NOT NULL UNIQUE,
+        created_at INTEGER NOT NULL,
+        used_at    INTEGER NOT NULL,
+        address    TEXT NOT NULL,
+        agent      TEXT NOT NULL
+    );
+    CREATE TABLE operator_log (
+        id      INTEGER PRIMARY KEY,
+        at      INTEGER NOT NULL,
+        action  TEXT NOT NULL,
+        subject TEXT NOT NULL
+    );
+";
+
 /// The migrations. Each takes the database from the version that is its index to the next version.
 /// A released migration never changes.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     FIRST_VERSION,
     // A message has a row id, to which the search index refers, the times of its changes, and
     // reactions.
@@ -149,6 +180,7 @@ const MIGRATIONS: [&str; 6] = [
     INSERT OR REPLACE INTO meta (key, value)
         SELECT 'uncomposed', value FROM meta WHERE key = 'indexed' AND CAST(value AS INTEGER) > 0;
 ",
+    OPERATOR,
 ];
 
 /// Opens a connection to read and write.
@@ -194,7 +226,7 @@ pub fn connect_to_read(path: &Path) -> Result<Connection, StoreError> {
 }
 
 /// Gives the database and every room in it a new epoch, so that no client resumes from a `seq` of
-/// the former epoch.
+/// the former epoch, and ends the operator's sessions, which may have ended since the backup.
 pub fn renew_epochs(connection: &mut Connection) -> Result<(), StoreError> {
     let epoch = new_epoch();
     let transaction = connection.transaction()?;
@@ -203,7 +235,19 @@ pub fn renew_epochs(connection: &mut Connection) -> Result<(), StoreError> {
         [epoch.as_str()],
     )?;
     transaction.execute("UPDATE rooms SET epoch = ?1", [epoch.as_str()])?;
+    operator::end_all_sessions(&transaction)?;
     Ok(transaction.commit()?)
+}
+
+/// Gives one room a new epoch: its clients start over from a snapshot.
+pub fn renew_epoch(
+    connection: &mut Connection,
+    room: &RoomName,
+    epoch: &Epoch,
+) -> Result<(), StoreError> {
+    let query = "UPDATE rooms SET epoch = ?2 WHERE name = ?1";
+    connection.execute(query, [room.as_str(), epoch.as_str()])?;
+    Ok(())
 }
 
 /// Migrates the database to the newest version.

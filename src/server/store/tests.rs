@@ -327,7 +327,7 @@ async fn words_are_found_by_any_part_in_any_script_and_only_where_they_are() {
 async fn a_database_of_the_first_version_is_searched_after_it_was_migrated() {
     let directory = tempfile::tempdir().expect("tempdir");
     let path = directory.path().join("deep/old.db");
-    rights::make_directory(&directory.path().join("deep")).expect("made");
+    make_directory(&directory.path().join("deep")).expect("made");
     let connection = schema::connect(&path).expect("opens");
     connection
         .execute_batch(schema::FIRST_VERSION)

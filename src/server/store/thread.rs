@@ -16,8 +16,9 @@ use super::{
     cleanup::Cleanup,
     file::directory,
     forget::{Forgotten, forget},
+    operator,
     quota::{self, Allowance, Full, Quota, QuotaGuard},
-    search,
+    schema, search,
     status::StoreStatus,
     sweep, sweep_record,
     writer::{GroupedJob, Job, JobQueue, Received},
@@ -127,6 +128,14 @@ impl WriterThread {
                 Job::WriteSweepRecord(note, answer) => {
                     let done = self.store(0, |connection| sweep_record::write(connection, note));
                     let _ = answer.send(done);
+                }
+                Job::Operator(write, answer) => {
+                    let done = self.store(0, |connection| operator::write(connection, &write));
+                    let _ = answer.send(done);
+                }
+                Job::RenewEpoch(room, epoch, answer) => {
+                    let renew = |connection: &mut _| schema::renew_epoch(connection, &room, &epoch);
+                    let _ = answer.send(self.store(0, renew));
                 }
                 Job::CleanUp(first, answer) => {
                     if first {

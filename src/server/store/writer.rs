@@ -4,6 +4,7 @@
 use super::{
     Appended, FreshEpoch, NewMessage, StoreError, SweepRecord,
     change::{Change, Changed},
+    operator::OperatorWrite,
     quota::Quota,
     status::StoreStatus,
     thread::WriterThread,
@@ -42,6 +43,10 @@ pub enum Job {
     Forget(RoomName, Answer<bool>),
     /// Store the record of the last sweeps.
     WriteSweepRecord(SweepRecord, Answer<()>),
+    /// Change the operator's rows. Returns the number of rows.
+    Operator(OperatorWrite, Answer<usize>),
+    /// Give a room this epoch.
+    RenewEpoch(RoomName, Epoch, Answer<()>),
     /// Run a step of the cleanup, the first one if the flag is set. Returns whether there is
     /// another step.
     CleanUp(bool, Answer<bool>),
@@ -124,6 +129,17 @@ impl Writer {
     /// Stores the record of the last sweeps and waits for the commit.
     pub async fn write_sweep_record(&self, record: SweepRecord) -> Result<(), StoreError> {
         self.ask(|answer| Job::WriteSweepRecord(record, answer))
+            .await
+    }
+
+    /// Changes the operator's rows and waits for the commit.
+    pub async fn write_operator(&self, write: OperatorWrite) -> Result<usize, StoreError> {
+        self.ask(|answer| Job::Operator(write, answer)).await
+    }
+
+    /// Gives a room this epoch and waits for the commit.
+    pub async fn renew_epoch(&self, room: RoomName, epoch: Epoch) -> Result<(), StoreError> {
+        self.ask(|answer| Job::RenewEpoch(room, epoch, answer))
             .await
     }
 
