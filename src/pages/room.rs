@@ -8,7 +8,7 @@ use crate::components::ErasedShow;
 use crate::components::call::JoinCall;
 use crate::components::chat::{Chat, SearchBox, is_search};
 use crate::components::{
-    Banner, DeferredHydration, Hydration, Icon, IconName, Masthead, PeopleSidebar, RoomFull,
+    Banner, DeferredHydration, Hydration, Icon, IconName, Masthead, OutOfRoom, PeopleSidebar,
     TimeZone, is_without_script, keep_without_script,
 };
 use crate::i18n::*;
@@ -16,7 +16,6 @@ use crate::pages::CallPage;
 use crate::protocol::{Nickname, RoomName};
 use crate::session::Session;
 use crate::state::call::CallState;
-use crate::state::connection::Phase;
 use crate::state::log::Log;
 use crate::state::{People, RoomState, RoomStateStoreFields};
 use crate::words;
@@ -99,7 +98,8 @@ fn OpenRoom(
     });
     on_cleanup(move || session.disconnect());
     count_unread_in_title(session);
-    let full = Memo::new(move |_| session.room.connection().read().phase == Phase::Full);
+    let out = Memo::new(move |_| session.room.connection().read().phase.is_out());
+    let phase = Memo::new(move |_| session.room.connection().read().phase);
     // A plain string: the head is written after this view's signals are disposed, and the
     // title is the same in both languages.
     let title = title_text(&name);
@@ -108,11 +108,15 @@ fn OpenRoom(
         <Title text=title />
         // Draws nothing; the router waits for it before it changes the address.
         <Outlet />
-        <ErasedShow when=Signal::derive(move || !full.get())>
+        <ErasedShow when=Signal::derive(move || !out.get())>
             <RoomOrCall />
         </ErasedShow>
-        <ErasedShow when=full>
-            <RoomFull name=name.clone() on_retry=Callback::new(move |()| session.retry_now()) />
+        <ErasedShow when=out>
+            <OutOfRoom
+                name=name.clone()
+                phase
+                on_retry=Callback::new(move |()| session.retry_now())
+            />
         </ErasedShow>
     }
 }

@@ -81,12 +81,14 @@ pub enum CloseCode {
     Restarting,
     /// 4400: the client violated the protocol.
     ProtocolBroken,
-    /// 4403: a host removed this participant.
+    /// 4403: the operator removed this participant.
     Removed,
     /// 4408: the client reads too slowly, or sent no frame for too long.
     TooSlow,
     /// 4409: the same session joined on another socket.
     Replaced,
+    /// 4410: the operator closed the room.
+    RoomClosed,
     /// 4413: a frame exceeds [`super::MAX_FRAME_BYTES`].
     FrameTooLarge,
     /// 4429: the client exceeded the frame rate limit.
@@ -102,6 +104,7 @@ impl CloseCode {
             Self::Removed => 4403,
             Self::TooSlow => 4408,
             Self::Replaced => 4409,
+            Self::RoomClosed => 4410,
             Self::FrameTooLarge => 4413,
             Self::TooManyMessages => 4429,
         }
@@ -112,9 +115,10 @@ impl CloseCode {
         match self {
             Self::Restarting => "server restarting",
             Self::ProtocolBroken => "protocol broken",
-            Self::Removed => "removed by a host",
+            Self::Removed => "removed by the operator",
             Self::TooSlow => "too slow",
             Self::Replaced => "session continues elsewhere",
+            Self::RoomClosed => "room closed by the operator",
             Self::FrameTooLarge => "frame too large",
             Self::TooManyMessages => "too many messages",
         }

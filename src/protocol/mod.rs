@@ -51,8 +51,8 @@ pub use media::{
     PersonQuality, Quality, Slot, Source, Speaker, Wanted,
 };
 pub use names::{
-    ChatText, MAX_CHAT_CHARS, MAX_NICKNAME_CHARS, MAX_ROOM_NAME_CHARS, NameError, Nickname,
-    RoomName,
+    ChatText, MAX_ANNOUNCEMENT_CHARS, MAX_CHAT_CHARS, MAX_NICKNAME_CHARS, MAX_ROOM_NAME_CHARS,
+    NameError, Nickname, RoomName,
 };
 pub use refusal::{REFUSAL_HEADER, Refusal};
 pub use server::{Joined, Person, RoomSummary, Rooms, RoomsChanged, ServerMessage};

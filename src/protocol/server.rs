@@ -1,9 +1,9 @@
 //! Messages from the server to a client.
 
 use super::{
-    CallPerson, ChatMessage, Codec, Devices, Emoji, Epoch, ErrorCode, IceServer, Leg, MessageId,
-    Mode, Nickname, ParticipantId, PersonQuality, RoomName, Seq, SessionToken, Signal, Slot,
-    Source, Speaker,
+    CallPerson, ChatMessage, ChatText, Codec, Devices, Emoji, Epoch, ErrorCode, IceServer, Leg,
+    MessageId, Mode, Nickname, ParticipantId, PersonQuality, RoomName, Seq, SessionToken, Signal,
+    Slot, Source, Speaker,
 };
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +78,11 @@ pub enum ServerMessage {
     Gone {
         /// The participant, with the current nickname.
         person: Person,
+    },
+    /// The operator of the server announces something in every open room. Not in the log.
+    Announcement {
+        /// The announcement, at most [`super::MAX_ANNOUNCEMENT_CHARS`] characters.
+        text: ChatText,
     },
     /// Older messages, the reply to `history`.
     History {

@@ -30,7 +30,7 @@ pub struct Announced {
 pub enum Announcement {
     /// A message of another participant: nickname and text.
     Said(Nickname, String),
-    /// A notice about another participant.
+    /// A notice about another participant, or an announcement.
     Notice(Notice),
     /// The number of messages of others that arrived together.
     Messages(usize),
@@ -82,9 +82,13 @@ impl Announced {
                     }));
                 }
                 Entry::Notice(number, notice) if *number > before.notice => {
-                    let (Notice::Joined(id, _) | Notice::Left(id, _) | Notice::Renamed { id, .. }) =
-                        notice;
-                    if !people.is_me(id) {
+                    let own = match notice {
+                        Notice::Joined(id, _)
+                        | Notice::Left(id, _)
+                        | Notice::Renamed { id, .. } => people.is_me(id),
+                        Notice::Announcement(_) => false,
+                    };
+                    if !own {
                         announcements.push(Announcement::Notice(notice.clone()));
                     }
                 }

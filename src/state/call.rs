@@ -184,6 +184,7 @@ impl CallState {
             | ServerMessage::Entered { .. }
             | ServerMessage::Renamed { .. }
             | ServerMessage::Left { .. }
+            | ServerMessage::Announcement { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Answer { .. }
             | ServerMessage::MediaClosed { .. }

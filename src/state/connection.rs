@@ -110,6 +110,20 @@ pub enum Phase {
     Waiting,
     /// The room is full; the user decides when to try again.
     Full,
+    /// The operator removed this participant; the user decides when to try again.
+    Removed,
+    /// The operator closed the room; the user decides when to try again.
+    Closed,
+}
+
+impl Phase {
+    /// Whether the page shows that this participant is not in the room, until the user tries again.
+    pub fn is_out(self) -> bool {
+        match self {
+            Self::Full | Self::Removed | Self::Closed => true,
+            Self::Idle | Self::Connecting | Self::Live | Self::Waiting => false,
+        }
+    }
 }
 
 /// The connection as the page shows it.
@@ -136,6 +150,8 @@ pub enum ReconnectPlan {
     StartOver,
     /// Do nothing until the user asks for it.
     Stay,
+    /// Leave the call, and do nothing until the user asks for it.
+    Leave,
 }
 
 impl ConnectionState {
@@ -173,6 +189,7 @@ impl ConnectionState {
             | ServerMessage::Renamed { .. }
             | ServerMessage::Left { .. }
             | ServerMessage::Gone { .. }
+            | ServerMessage::Announcement { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }
             | ServerMessage::MediaMode { .. }
@@ -194,8 +211,16 @@ impl ConnectionState {
 
     /// The socket closed with `code`. `jitter` is random in 0..1.
     pub fn on_lost(&mut self, code: u16, jitter: f64) -> ReconnectPlan {
-        if self.phase == Phase::Full {
+        if self.phase.is_out() {
             return ReconnectPlan::Stay;
+        }
+        let out = [
+            (CloseCode::Removed, Phase::Removed),
+            (CloseCode::RoomClosed, Phase::Closed),
+        ];
+        if let Some((_, phase)) = out.into_iter().find(|(known, _)| known.code() == code) {
+            (self.phase, self.banner, self.reason) = (phase, false, None);
+            return ReconnectPlan::Leave;
         }
         let first = self.phase == Phase::Live;
         self.phase = Phase::Waiting;
@@ -229,13 +254,13 @@ impl ConnectionState {
                 self.reason = None;
                 None
             }
-            (Phase::Idle | Phase::Live | Phase::Full, _) => None,
+            (Phase::Idle | Phase::Live | Phase::Full | Phase::Removed | Phase::Closed, _) => None,
         }
     }
 
     /// The connection has been down for [`BANNER_DELAY`]. Returns whether the banner is new.
     pub fn show_banner(&mut self) -> bool {
-        let is_new = self.phase != Phase::Live && self.phase != Phase::Full && !self.banner;
+        let is_new = self.phase != Phase::Live && !self.phase.is_out() && !self.banner;
         self.banner |= is_new;
         is_new
     }
@@ -279,6 +304,25 @@ mod tests {
         }
         connection.phase = Phase::Full;
         assert_eq!(connection.on_lost(1000, 0.5), ReconnectPlan::Stay);
+    }
+
+    #[test]
+    fn a_removed_participant_and_a_closed_room_wait_for_the_user() {
+        for (code, phase) in [
+            (CloseCode::Removed, Phase::Removed),
+            (CloseCode::RoomClosed, Phase::Closed),
+        ] {
+            let mut connection = ConnectionState {
+                phase: Phase::Live,
+                ..ConnectionState::default()
+            };
+            let plan = connection.on_lost(code.code(), 0.5);
+            assert_eq!((plan, connection.phase), (ReconnectPlan::Leave, phase));
+            assert!(!connection.show_banner());
+            assert_eq!(connection.on_lost(1006, 0.5), ReconnectPlan::Stay);
+            connection.on_connecting();
+            assert_eq!(connection.phase, Phase::Connecting);
+        }
     }
 
     fn too_many(retry_after: &str) -> Refused {

@@ -1,12 +1,12 @@
 //! The message log of one participant: messages, notices and pending messages.
 //!
-//! Messages are in order of `seq`. Notices (a participant joined, left or was renamed) are at
-//! the position at which they arrived; the server does not store them. A sent message is
+//! Messages are in order of `seq`. Notices (a participant joined, left or was renamed; an
+//! announcement) are at the position at which they arrived; the server does not store them. A sent message is
 //! pending until the server's copy arrives with the same id.
 
 use crate::protocol::{
-    ChatDraft, ChatMessage, Emoji, ErrorCode, Joined, MessageId, Nickname, ParticipantId, Person,
-    Seq, ServerMessage,
+    ChatDraft, ChatMessage, ChatText, Emoji, ErrorCode, Joined, MessageId, Nickname, ParticipantId,
+    Person, Seq, ServerMessage,
 };
 use crate::state::Position;
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,7 @@ impl Entry {
     }
 }
 
-/// An event about a participant of the room.
+/// An event that the server does not store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// A participant joined.
@@ -96,6 +96,8 @@ pub enum Notice {
         /// The new nickname.
         now: Nickname,
     },
+    /// The operator announced something.
+    Announcement(ChatText),
 }
 
 /// A sent message that the server has not confirmed.
@@ -198,6 +200,7 @@ impl Log {
                 was: was.clone(),
                 now: person.nickname.clone(),
             }),
+            ServerMessage::Announcement { text } => self.notice(Notice::Announcement(text.clone())),
             ServerMessage::Error {
                 code, id: Some(id), ..
             } => self.refuse(*id, *code),
@@ -356,7 +359,8 @@ impl Log {
     fn remove_left_notice(&mut self, id: &ParticipantId) -> bool {
         let about = |entry: &Entry| match entry {
             Entry::Notice(_, Notice::Left(who, _) | Notice::Joined(who, _)) => who == id,
-            Entry::Notice(_, Notice::Renamed { .. }) | Entry::Message(_) => false,
+            Entry::Notice(_, Notice::Renamed { .. } | Notice::Announcement(_))
+            | Entry::Message(_) => false,
         };
         let last = self.entries.iter().rposition(about);
         let left = |entry: &Entry| matches!(entry, Entry::Notice(_, Notice::Left(..)));

@@ -70,6 +70,7 @@ impl Typing {
             | ServerMessage::Entered { .. }
             | ServerMessage::Renamed { .. }
             | ServerMessage::Gone { .. }
+            | ServerMessage::Announcement { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }
             | ServerMessage::MediaMode { .. }
@@ -155,6 +156,7 @@ impl People {
             | ServerMessage::Reaction { .. }
             | ServerMessage::Typing { .. }
             | ServerMessage::Gone { .. }
+            | ServerMessage::Announcement { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }
             | ServerMessage::MediaMode { .. }

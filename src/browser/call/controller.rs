@@ -159,6 +159,7 @@ impl CallController {
             | ServerMessage::Entered { .. }
             | ServerMessage::Renamed { .. }
             | ServerMessage::Left { away: true, .. }
+            | ServerMessage::Announcement { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Speakers { .. }
             | ServerMessage::Qualities { .. }

@@ -123,6 +123,7 @@ impl RoomController {
         self.arm_banner();
         match next {
             ReconnectPlan::Stay => {}
+            ReconnectPlan::Leave => self.leave_call(),
             ReconnectPlan::StartOver => {
                 *self.session.borrow_mut() = None;
                 storage::set_identity(&self.room, None);
@@ -202,7 +203,7 @@ impl RoomController {
         let limit = match self.phase() {
             Phase::Live => SILENCE_TIMEOUT,
             Phase::Connecting => JOIN_TIMEOUT,
-            Phase::Idle | Phase::Waiting | Phase::Full => return,
+            Phase::Idle | Phase::Waiting | Phase::Full | Phase::Removed | Phase::Closed => return,
         };
         if silent_ms > millis_f64(limit) {
             self.on_lost(LOST);
@@ -233,7 +234,7 @@ impl RoomController {
                 });
                 self.timers.borrow_mut().probe = Some(probe);
             }
-            Phase::Idle | Phase::Connecting | Phase::Full => {}
+            Phase::Idle | Phase::Connecting | Phase::Full | Phase::Removed | Phase::Closed => {}
         }
     }
 

@@ -127,7 +127,7 @@ impl RoomController {
 
     /// Tries to connect at once.
     pub fn retry_now(&self) {
-        if matches!(self.phase(), Phase::Waiting | Phase::Full) {
+        if self.phase() == Phase::Waiting || self.phase().is_out() {
             self.connect();
         }
     }
@@ -203,6 +203,7 @@ impl RoomController {
             | ServerMessage::Renamed { .. }
             | ServerMessage::Left { .. }
             | ServerMessage::Gone { .. }
+            | ServerMessage::Announcement { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }
             | ServerMessage::MediaMode { .. }

@@ -50,7 +50,7 @@ fn NewRow() -> impl IntoView {
     view! { <li class="new-mark">{words!(i18n, room.new_mark)}</li> }
 }
 
-/// A notice: a participant joined, left or was renamed.
+/// A notice: a participant joined, left or was renamed, or the operator announced something.
 #[component]
 fn NoticeRow(
     /// The event to describe.
@@ -70,6 +70,10 @@ fn NoticeRow(
         Notice::Renamed { was, now, .. } => {
             let sentence = t_string!(i18n, room.renamed, was = one, now = other).to_string();
             isolate_names(&sentence, &[was.as_str(), now.as_str()])
+        }
+        Notice::Announcement(text) => {
+            let sentence = format!("{}: {one}", t_string!(i18n, room.announcement));
+            isolate_names(&sentence, &[text.as_str()])
         }
     };
     view! { <li class="notice">{sentence}</li> }

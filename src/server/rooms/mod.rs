@@ -12,10 +12,12 @@ mod fanout;
 
 pub use actor::handle::RoomHandle;
 pub use actor::membership::Membership;
+pub use actor::operator::RoomReport;
 pub use actor::registry::{Relays, Rooms, Totals};
 pub use actor::summaries::Summaries;
 pub use core::command::{CallRequest, ChatRequest, Departure, RoomRequest};
 pub use core::history::trim_to_frame;
+pub use core::operator::{Attendance, Attendee, OperatorCommand};
 pub use core::room::RoomRules;
 pub use fanout::frames::Frames;
 pub use fanout::outbox::{Outbox, OutboxReader, outbox, wait_for_close_code};

@@ -1,10 +1,12 @@
 //! [`RoomMessage`]: the messages that a room's actor accepts.
 
+use super::operator::Inspection;
 use crate::{
     protocol::{ChatDraft, ChatMessage, ErrorCode, Person},
     server::rooms::{
         RoomError, RoomSnapshot,
         core::command::{Command, Join},
+        core::operator::OperatorCommand,
         fanout::outbox::Outbox,
     },
 };
@@ -33,6 +35,15 @@ pub enum RoomMessage {
         /// Receives the durable message.
         reply: oneshot::Sender<Result<ChatMessage, RoomError>>,
     },
+    /// The operator does something.
+    Operator {
+        /// What to do.
+        command: OperatorCommand,
+        /// Receives whether that changed anything.
+        reply: oneshot::Sender<bool>,
+    },
+    /// The operator looks at the room.
+    Inspect(oneshot::Sender<Inspection>),
     /// A page shows the room.
     Snapshot(oneshot::Sender<RoomSnapshot>),
     /// Panic, so that a test sees what a bug in one room affects.

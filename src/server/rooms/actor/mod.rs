@@ -2,13 +2,14 @@
 //!
 //! [`task`] is the actor that owns one room and runs its effects, [`message`] its mailbox.
 //! [`registry`] finds and starts actors, [`load`] reads a room's log from the store, and
-//! [`summaries`] publishes the list of open rooms. Others hold a [`handle`] to a room, or a
+//! [`summaries`] publishes the list of open rooms, and [`operator`] is how the operator reaches them. Others hold a [`handle`] to a room, or a
 //! [`membership`] once their socket has entered it.
 
 pub mod handle;
 pub mod load;
 pub mod membership;
 pub mod message;
+pub mod operator;
 pub mod registry;
 pub mod summaries;
 pub mod task;

@@ -4,7 +4,7 @@
 //! and frames go into bounded queues. The actor of a room that is empty and has no pending commit
 //! ends; [`super::registry`] starts another one for the next message to the room.
 
-use super::{message::RoomMessage, registry::Rooms};
+use super::{message::RoomMessage, operator::Inspection, registry::Rooms};
 use crate::server::rooms::{
     RoomError,
     core::command::{Command, ConnectionId, Departure, Effect, Join, Now, RequestId, Requester},
@@ -105,7 +105,10 @@ fn refuse_all(
             RoomMessage::Join { reply, .. } => drop(reply.send(Err(ErrorCode::Unavailable))),
             RoomMessage::Post { reply, .. } => drop(reply.send(Err(RoomError::Unavailable))),
             // A page reads the store itself, and a room without members gets no commands.
-            RoomMessage::Snapshot(_) | RoomMessage::Command(_) => {}
+            RoomMessage::Snapshot(_)
+            | RoomMessage::Command(_)
+            | RoomMessage::Operator { .. }
+            | RoomMessage::Inspect(_) => {}
             #[cfg(test)]
             RoomMessage::Fail => {}
         }
@@ -179,6 +182,15 @@ impl Actor {
             } => self.join(join, outbox, reply),
             RoomMessage::Command(command) => self.handle(command),
             RoomMessage::Post { from, draft, reply } => self.post(from, draft, reply),
+            RoomMessage::Operator { command, reply } => {
+                let effects = self.room.handle(Command::Operator(command), now());
+                let _ = reply.send(!effects.is_empty());
+                self.run_effects(effects);
+            }
+            RoomMessage::Inspect(reply) => {
+                let media = self.media.as_ref().map(|(media, _)| media.inspect());
+                let _ = reply.send(Inspection::of(&self.room, media));
+            }
             RoomMessage::Snapshot(reply) => drop(reply.send(self.room.snapshot())),
             #[cfg(test)]
             RoomMessage::Fail => panic!("a test asked for this"),

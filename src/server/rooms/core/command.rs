@@ -1,5 +1,6 @@
 //! The input and the output of [`super::room::Room`]: commands in, effects out.
 
+use super::operator::OperatorCommand;
 use crate::{
     protocol::{
         ChatDraft, ChatMessage, CloseCode, Devices, Epoch, ErrorCode, Leg, MessageId, Nickname,
@@ -176,6 +177,8 @@ pub enum Command {
     },
     /// The retention deleted these messages from the log; in ascending order.
     Deleted(Vec<Seq>),
+    /// The operator of the server asks for something.
+    Operator(OperatorCommand),
     /// Remove all away people if the room has no members: the server has too many vacant rooms.
     ForgetAway,
     /// An event of the SFU.

@@ -1,7 +1,8 @@
 //! The state of a room: takes [`command`]s and returns effects.
 //!
 //! Pure: uses no clock, no socket and no random numbers. [`room`] holds the state and dispatches
-//! commands; [`presence`], [`chat`], [`call`] and [`media`] each handle one kind of command.
+//! commands; [`presence`], [`chat`], [`call`], [`media`] and [`operator`] each handle one kind of
+//! command.
 //! [`history`] holds the end of the log in memory, [`budget`] the rate limits of each member.
 
 pub mod budget;
@@ -10,6 +11,7 @@ pub mod chat;
 pub mod command;
 pub mod history;
 pub mod media;
+pub mod operator;
 pub mod presence;
 #[cfg(test)]
 mod properties;

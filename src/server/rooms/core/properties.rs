@@ -10,6 +10,7 @@ use super::{
         Requester, RoomRequest,
     },
     history::History,
+    operator::OperatorCommand,
     room::Room,
 };
 use crate::server::rooms::{RoomError, RoomRules};
@@ -99,6 +100,13 @@ enum Action {
     Answer {
         fails: bool,
     },
+    Remove {
+        room: usize,
+        session: usize,
+    },
+    Close {
+        room: usize,
+    },
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -120,6 +128,9 @@ fn action() -> impl Strategy<Value = Action> {
         1 => (socket.clone(), 0..20_u8).prop_map(|(socket, id)| Action::Delete { socket, id }),
         2 => (socket.clone(), 0..20_u8, any::<bool>())
             .prop_map(|(socket, id, on)| Action::React { socket, id, on }),
+        1 => (room.clone(), session.clone())
+            .prop_map(|(room, session)| Action::Remove { room, session }),
+        1 => room.clone().prop_map(|room| Action::Close { room }),
         1 => (room, session, 0..20_u8)
             .prop_map(|(room, session, id)| Action::Post { room, session, id }),
         1 => (socket.clone(), 0..3_u8)
@@ -401,6 +412,14 @@ impl World {
                 }
             }
             Action::Answer { fails } => self.answer(fails),
+            Action::Remove { room, session } => {
+                let id = participant_id(&self::session(session));
+                self.command(room, Command::Operator(OperatorCommand::Remove(id)));
+            }
+            Action::Close { room } => {
+                self.command(room, Command::Operator(OperatorCommand::Close));
+                assert!(self.rooms[room].snapshot().people.is_empty());
+            }
         }
     }
 

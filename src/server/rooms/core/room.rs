@@ -170,6 +170,7 @@ impl Room {
                 self.history.remove(&seqs);
                 Vec::new()
             }
+            Command::Operator(command) => self.handle_operator(command, now),
             Command::ForgetAway => self.forget_away(),
             Command::Media(event) => self.on_media_event(event, now),
             Command::Tick => self.tick(now),
