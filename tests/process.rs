@@ -38,7 +38,7 @@ struct Server {
     /// The address of its HTTP listener.
     address: SocketAddr,
     /// The data directory, deleted when this is dropped.
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 impl Server {
@@ -92,7 +92,7 @@ impl Server {
             process,
             log,
             address: ([127, 0, 0, 1], 0).into(),
-            _data: data,
+            data,
         }
     }
 
@@ -499,4 +499,54 @@ fn printed_settings_used_as_the_file_print_the_same_values() {
         !done && output.is_empty() && error.contains("--p2p-max"),
         "{error}"
     );
+/// Sends a form. Returns the response.
+async fn posts(server: &Server, path: &str, body: &str) -> String {
+    let length = body.len();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\r\n{body}"
+    );
+    let mut stream = TcpStream::connect(server.address).await.expect("connects");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("answers");
+    answer
+}
+
+#[tokio::test]
+async fn a_server_without_an_operator_logs_a_one_time_link_and_no_other_secret() {
+    let (mut server, _) = Server::start(&["--log", "trace"], &[]).await;
+    let token = |line: &str| {
+        let token = line.split("/admin/setup?token=").nth(1);
+        let token = token.and_then(|rest| rest.split_whitespace().next());
+        token.expect("a link").to_owned()
+    };
+    let first = server.logs("/admin/setup?token=").await;
+    assert!(first.contains(&format!("http://{}/admin", server.address)));
+    let reset = Command::new(env!("CARGO_BIN_EXE_noom"))
+        .env_clear()
+        .args(["admin", "reset", "--data-dir"])
+        .arg(server.data.path())
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&reset.stdout).into_owned();
+    assert!(
+        reset.status.success() && said.contains("there was no operator"),
+        "{said}"
+    );
+    let second = token(&server.logs("/admin/setup?token=").await);
+    assert_ne!(token(&first), second);
+    let password = "canary-password-1";
+    let body = format!("token={second}&password={password}&again={password}");
+    let answer = posts(&server, "/admin/setup", &body).await;
+    let (_, cookie) = answer.split_once("noom_admin=").expect("a session");
+    let (secret, _) = cookie.split_once(';').expect("attributes");
+    posts(&server, "/admin/sign-in", "password=canary-password-2").await;
+    server.signal(Signal::TERM);
+    let mut lines = 0;
+    while let Some(line) = server.log.recv().await {
+        assert!(!line.contains("canary") && !line.contains(secret), "{line}");
+        lines += 1;
+    }
+    assert!(lines > 5, "the log is read");
 }

@@ -7,6 +7,7 @@ use super::{
     limits::{MAX_POLLS, MAX_SOCKETS, Timing},
     metrics::{Counter, HttpMetrics},
     net::{PermitLimits, Permits, RequestRateLimiter},
+    operator::Operator,
     retention::SweepStatus,
     rooms::{RoomRules, Rooms},
     sfu::Sfu,
@@ -63,6 +64,8 @@ pub struct Shared {
     pub tls: Option<ServerTls>,
     /// Reports of clients whose media does not get through.
     pub blocked_media: Arc<BlockedMedia>,
+    /// The account of the operator, and the state of its pages.
+    pub operator: Arc<Operator>,
     /// Timeouts and intervals.
     pub timing: Timing,
     /// The runtime that renders pages.
@@ -132,6 +135,7 @@ impl AppContext {
             sweeps: SweepStatus::default(),
             tls: None,
             blocked_media: Arc::default(),
+            operator: Arc::default(),
             timing,
             pages: Handle::current(),
             stopping,

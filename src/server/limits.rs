@@ -249,6 +249,10 @@ pub struct Timing {
     /// Interval between two checks of the store for `/readyz`. Default 1 s: each writes to the
     /// disk.
     pub probe_interval: Duration,
+    /// Interval between two looks whether there is an operator. Default 5 s.
+    pub operator_interval: Duration,
+    /// How long the one-time link to become the operator works. Default 15 min.
+    pub setup_link: Duration,
 }
 
 impl Default for Timing {
@@ -271,6 +275,8 @@ impl Default for Timing {
             sweep_interval: Duration::from_secs(60 * 60),
             forget_interval: Duration::from_secs(60),
             probe_interval: Duration::from_secs(1),
+            operator_interval: Duration::from_secs(5),
+            setup_link: Duration::from_secs(15 * 60),
         }
     }
 }

@@ -15,6 +15,7 @@
 //! * [`turn`] the TURN server; `turn_relay` connects it to calls and the SFU.
 //! * [`retention`] deletes old messages, where the operator sets that; [`clock`] guards its time.
 //! * [`empty_rooms`] forgets rooms in which nothing is kept and nobody is.
+//! * [`operator`] the account of the operator and the pages under `/admin`.
 //! * `load` the busy share of the process; [`priority`] the priorities of its threads.
 //! * [`token_bucket`] the algorithm of every rate limit; [`log_throttle`] bounds the log lines that
 //!   clients can cause; [`origin`] web origins.
@@ -39,6 +40,7 @@ mod load;
 pub mod log_throttle;
 pub mod metrics;
 pub mod net;
+pub mod operator;
 pub mod origin;
 pub mod priority;
 pub mod profile;

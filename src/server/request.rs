@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
+use leptos_i18n::Locale as _;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// Lifetime of cookies, in seconds: a year.
@@ -84,6 +85,26 @@ pub fn set_cookie(name: &str, value: Option<&str>, secret: bool) {
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.append_header(header::SET_COOKIE, cookie);
     }
+}
+
+/// The header that sets a cookie which scripts cannot read and which no other site makes a browser
+/// send, for this many seconds. `value` is of letters that cookies may hold; `None` if it is not.
+pub fn strict_cookie(https: bool, name: &str, value: &str, seconds: i64) -> Option<HeaderValue> {
+    let name = cookie_name(https, name);
+    let secure = if https { "; Secure" } else { "" };
+    let cookie =
+        format!("{name}={value}; Path=/; Max-Age={seconds}; SameSite=Strict; HttpOnly{secure}");
+    HeaderValue::from_str(&cookie).ok()
+}
+
+/// The header that remembers a chosen language for a year.
+pub fn language_cookie(https: bool, language: Locale) -> Option<HeaderValue> {
+    let name = cookie_name(https, LANGUAGE_COOKIE);
+    let secure = if https { "; Secure" } else { "" };
+    let language = language.as_str();
+    let cookie =
+        format!("{name}={language}; Path=/; Max-Age={COOKIE_MAX_AGE_S}; SameSite=Lax{secure}");
+    HeaderValue::from_str(&cookie).ok()
 }
 
 /// The path of the request, percent-encoded as sent.

@@ -20,6 +20,7 @@ use super::{
         PermitLimits, TrustedProxies,
         listener::{ConnectionLimits, ListenerTls, Listeners, listen},
     },
+    operator::print_link,
     retention,
     service_manager::{self, InheritedSockets},
     sfu::{Sfu, SfuOptions},
@@ -236,6 +237,9 @@ impl Server {
         let mut stopping = stop.subscribe();
         tokio::spawn(retention::run(context.clone()));
         tokio::spawn(empty_rooms::run(context.clone()));
+        if let Ok(address) = listeners.first.local_addr() {
+            tokio::spawn(print_link::run(context.clone(), address));
+        }
         tokio::spawn(load::watch(stop.subscribe()));
         tokio::spawn(async move {
             stopped.await;

@@ -1,6 +1,7 @@
 //! Sets up logging: messages with fields, as text or as JSON.
 //!
-//! Logs never contain chat messages, tokens, session descriptions or addresses of clients.
+//! Logs never contain chat messages, session tokens, session descriptions or addresses of clients. The
+//! one secret in them is the one-time link to become the operator.
 
 use super::config::{Config, LogFormat};
 use std::io::IsTerminal;

@@ -112,6 +112,7 @@ pub fn long_timing() -> Timing {
         grace: Duration::from_secs(60),
         summaries_interval: Duration::from_millis(5),
         probe_interval: Duration::ZERO,
+        operator_interval: Duration::from_millis(20),
         ..Timing::default()
     }
 }
@@ -136,6 +137,8 @@ pub fn short_timing() -> Timing {
         sweep_interval: Duration::from_millis(50),
         forget_interval: Duration::from_millis(50),
         probe_interval: Duration::ZERO,
+        operator_interval: Duration::from_millis(20),
+        setup_link: Duration::from_millis(300),
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod acme;
 mod addresses;
+mod admin;
 mod architecture;
 mod backup;
 mod call;

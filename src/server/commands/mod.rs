@@ -1,5 +1,6 @@
 //! The commands of `noom` besides serving: backup, restore, export and confirm-sweep, which open the
-//! data directory; config, which prints the settings; and health, which asks a running server.
+//! data directory; config, which prints the settings; health, which
+//! asks a running server; and admin, which removes the operator.
 //!
 //! Each prints one line about what it did, unless its output is the purpose. The store decides
 //! whether a server may run on the data directory meanwhile.
@@ -37,6 +38,9 @@ pub struct Cli {
 /// A command instead of serving.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
+    /// Manages the account of the operator; the server may run meanwhile
+    #[command(subcommand)]
+    Admin(AdminCommand),
     /// Copies the whole database into one file; the server may run meanwhile
     Backup {
         /// The file to create, in an existing directory
@@ -90,6 +94,14 @@ pub enum ConfigAction {
     Print,
 }
 
+/// A command about the account of the operator.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum AdminCommand {
+    /// Removes the operator and ends all sessions. The server then prints a new one-time link to
+    /// become the operator
+    Reset,
+}
+
 /// Why a command failed. One line for the operator; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
@@ -123,6 +135,16 @@ pub fn run(command: &Command, flags: &Flags) -> Result<(), CommandError> {
     let config = Config::load(flags)?;
     let database = config.database();
     match command {
+        Command::Admin(AdminCommand::Reset) => {
+            let removed = store::reset_operator(&database)?;
+            let who = match removed {
+                true => "the operator is removed, and all sessions are ended",
+                false => "there was no operator",
+            };
+            let next =
+                "a running server prints a new one-time link within seconds, or the next start";
+            print_line(&format!("{}: {who}; {next}", database.display()))
+        }
         Command::Backup { file, force } => {
             let bytes = store::backup(&database, file, *force)?;
             print_line(&format!("{}: {bytes} bytes", file.display()))

@@ -82,7 +82,7 @@ pub async fn alive() -> &'static str {
 }
 
 /// Failed checks, as component and problem.
-type Problems = BTreeMap<&'static str, &'static str>;
+pub type Problems = BTreeMap<&'static str, &'static str>;
 
 /// The last check of readiness. Each check writes to the disk, so all requests within
 /// [`Timing::probe_interval`] share one.
@@ -102,7 +102,7 @@ struct Probe {
 impl Readiness {
     /// The problems that the current check found, or the last one within
     /// [`Timing::probe_interval`].
-    async fn problems(&self, context: &AppContext) -> Problems {
+    pub async fn problems(&self, context: &AppContext) -> Problems {
         let every = context.timing.probe_interval;
         let mut result = {
             let mut probe = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,7 +164,7 @@ const fn cause_name(cause: Cause) -> &'static str {
 }
 
 /// Notes for the operator that do not make the server unready.
-fn notes(context: &AppContext) -> BTreeMap<&'static str, Cow<'static, str>> {
+pub fn notes(context: &AppContext) -> BTreeMap<&'static str, Cow<'static, str>> {
     let waiting = context.sweeps.waiting();
     let retention = waiting.map(|doubt| ("retention", doubt.sentence().into()));
     let media = context.blocked_media.note();

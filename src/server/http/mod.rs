@@ -37,7 +37,7 @@ pub use asset_names::AssetNames;
 pub use assets::Assets;
 pub use client_address::IsHttps;
 pub use connection::ConnectionPermits;
-pub use health::{OpenSockets, Readiness};
+pub use health::{OpenSockets, Readiness, notes};
 pub use host::{machine_name, names_of_machine};
 pub use long_poll::PollRegistry;
 pub use redirect::redirect_router;

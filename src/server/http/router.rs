@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     app::{App, shell},
-    server::{context::AppContext, limits::MAX_BODY_BYTES},
+    server::{context::AppContext, limits::MAX_BODY_BYTES, operator},
 };
 use axum::{
     Router,
@@ -42,6 +42,10 @@ pub fn router(context: AppContext) -> Router {
             context.clone(),
             refusal::limit_page_rate,
         ));
+    let operator = operator::router(&context).layer(from_fn_with_state(
+        context.clone(),
+        refusal::limit_page_rate,
+    ));
     let router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -50,6 +54,7 @@ pub fn router(context: AppContext) -> Router {
         .route("/pkg/{*path}", get(assets::serve))
         .merge(lan::routes())
         .merge(pages)
+        .merge(operator)
         .fallback(fallback);
     protect(router, &context).with_state(context)
 }

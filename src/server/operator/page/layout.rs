@@ -1,0 +1,232 @@
+//! The document around each page, and the parts that pages share: forms, tables, sentences.
+
+use super::super::{
+    action::{ActionKind, Outcome},
+    session::SignedIn,
+    visit::Visit,
+};
+use crate::{
+    i18n::{Locale, td_string},
+    server::http::Assets,
+};
+use axum::response::Html;
+use leptos::prelude::*;
+use leptos_i18n::Locale as _;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// Makes the forms of a session.
+pub struct Forms<'a> {
+    /// The language of the page.
+    pub locale: Locale,
+    /// The session, whose token each form carries.
+    pub signed_in: &'a SignedIn,
+}
+
+impl Forms<'_> {
+    /// A form of one button. `label` names the button where its words alone are not enough.
+    pub fn button(
+        &self,
+        kind: ActionKind,
+        fields: &[(&'static str, &str)],
+        words: &'static str,
+        label: Option<String>,
+    ) -> AnyView {
+        view! {
+            <form method="post" action="/admin/action">
+                {self.hidden(kind, fields)}
+                <button class="button button--small" type="submit" aria-label=label>
+                    {words}
+                </button>
+            </form>
+        }
+        .into_any()
+    }
+
+    /// The hidden fields of a form: action, token, and what the action is about.
+    pub fn hidden(&self, kind: ActionKind, fields: &[(&'static str, &str)]) -> AnyView {
+        let action: &'static str = kind.into();
+        let token = self.signed_in.form_token.clone();
+        let fields = fields.iter().map(|(name, value)| {
+            view! { <input type="hidden" name=*name value=(*value).to_owned() /> }
+        });
+        view! {
+            <input type="hidden" name="action" value=action />
+            <input type="hidden" name="token" value=token />
+            {fields.collect_view()}
+        }
+        .into_any()
+    }
+}
+
+/// The sentence about the outcome of the last action.
+pub fn outcome(locale: Locale, said: Option<Outcome>) -> Option<AnyView> {
+    let (words, well) = match said? {
+        Outcome::RoomClosed => (td_string!(locale, admin.said_room_closed), true),
+        Outcome::PersonRemoved => (td_string!(locale, admin.said_person_removed), true),
+        Outcome::Announced => (td_string!(locale, admin.said_announced), true),
+        Outcome::HistoryDeleted => (td_string!(locale, admin.said_history_deleted), true),
+        Outcome::HistoryGoing => (td_string!(locale, admin.said_history_going), true),
+        Outcome::BackupMade => (td_string!(locale, admin.said_backup_made), true),
+        Outcome::BackupGoing => (td_string!(locale, admin.said_backup_going), true),
+        Outcome::BackupDeleted => (td_string!(locale, admin.said_backup_deleted), true),
+        Outcome::SessionEnded => (td_string!(locale, admin.said_session_ended), true),
+        Outcome::NotThere => (td_string!(locale, admin.said_not_there), false),
+        Outcome::BackupsFull => (td_string!(locale, admin.said_backups_full), false),
+        Outcome::TooMany => (td_string!(locale, admin.said_too_many), false),
+        Outcome::BadText => (td_string!(locale, admin.said_bad_text), false),
+        Outcome::Failed => (td_string!(locale, admin.said_failed), false),
+    };
+    Some(match well {
+        true => view! {
+            <p class="admin__said" role="status">
+                {words}
+            </p>
+        }
+        .into_any(),
+        false => alert(words),
+    })
+}
+
+/// A sentence about a problem.
+pub fn alert(words: &'static str) -> AnyView {
+    view! {
+        <p class="admin__said admin__said--bad" role="alert">
+            {words}
+        </p>
+    }
+    .into_any()
+}
+
+/// A field for a password.
+pub fn password_field(name: &'static str, label: &'static str, purpose: &'static str) -> AnyView {
+    view! {
+        <div class="field">
+            <label class="field__label" for=name>
+                {label}
+            </label>
+            <input class="input" type="password" id=name name=name required autocomplete=purpose />
+        </div>
+    }
+    .into_any()
+}
+
+/// A table that scrolls by itself. The heads are numbers or not.
+pub fn table(label: &'static str, heads: &[(&'static str, bool)], rows: AnyView) -> AnyView {
+    let heads = heads.iter().map(|(words, is_number)| {
+        view! {
+            <th scope="col" class=is_number.then_some("number")>
+                {*words}
+            </th>
+        }
+    });
+    let heads = heads.collect::<Vec<_>>();
+    let head = (!heads.is_empty()).then(|| {
+        view! {
+            <thead>
+                <tr>{heads}</tr>
+            </thead>
+        }
+    });
+    view! {
+        <div class="admin__table" role="group" aria-label=label tabindex="0">
+            <table>{head} <tbody>{rows}</tbody></table>
+        </div>
+    }
+    .into_any()
+}
+
+/// The link to the overview.
+pub fn back_link(locale: Locale) -> AnyView {
+    view! { <a href="/admin">{td_string!(locale, admin.back)}</a> }.into_any()
+}
+
+/// The address of a room's page.
+pub fn room_address(name: &str) -> String {
+    format!("/admin/room?name={}", encoded(name))
+}
+
+/// A value of a query.
+pub fn encoded(value: &str) -> String {
+    utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
+}
+
+/// A page with a form or a sentence.
+pub fn narrow(visit: &Visit, title: &str, body: AnyView) -> Html<String> {
+    let main = view! {
+        <main id="content" class="admin admin--narrow">
+            {body}
+        </main>
+    };
+    document(visit, title, ().into_any(), main.into_any(), false)
+}
+
+/// A page of tables, which refreshes itself and lets the operator sign out.
+pub fn wide(visit: &Visit, forms: &Forms<'_>, title: &str, body: AnyView) -> Html<String> {
+    let words = td_string!(forms.locale, admin.sign_out);
+    let sign_out = forms.button(ActionKind::SignOut, &[], words, None);
+    let main = view! {
+        <main id="content" class="admin">
+            {body}
+        </main>
+    };
+    document(visit, title, sign_out, main.into_any(), true)
+}
+
+/// The document around a page.
+fn document(
+    visit: &Visit,
+    title: &str,
+    tools: AnyView,
+    main: AnyView,
+    is_live: bool,
+) -> Html<String> {
+    let locale = visit.locale;
+    let (other, language) = (locale.other(), locale.as_str());
+    let title = format!("{title} · {}", td_string!(locale, admin.product));
+    let css = format!("/pkg/{}", Assets::embedded().names().css);
+    let script = is_live.then(|| view! { <script src="/admin/admin.js" defer></script> });
+    let page = view! {
+        <!DOCTYPE html>
+        <html lang=language data-theme=visit.theme.clone()>
+            <head>
+                <meta charset="utf-8" />
+                <meta name="viewport" content="width=device-width, initial-scale=1" />
+                // Forms send their Origin to this site; other sites receive no referrer.
+                <meta name="referrer" content="same-origin" />
+                <meta name="robots" content="noindex" />
+                <meta name="color-scheme" content="light dark" />
+                <title>{title}</title>
+                <link rel="stylesheet" href=css />
+                <link rel="stylesheet" href="/admin/admin.css" />
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+                {script}
+            </head>
+            <body>
+                <div class="page">
+                    <a class="skip" href="#content">
+                        {td_string!(locale, common.skip)}
+                    </a>
+                    <header class="masthead">
+                        <a class="masthead__logo" href="/">
+                            "Noom"
+                        </a>
+                        <div class="masthead__tools">
+                            <a
+                                class="lang"
+                                translate="no"
+                                href=format!("{}lang={}", visit.here, other.as_str())
+                                hreflang=other.as_str()
+                                lang=other.as_str()
+                            >
+                                {other.own_name()}
+                            </a>
+                            {tools}
+                        </div>
+                    </header>
+                    {main}
+                </div>
+            </body>
+        </html>
+    };
+    Html(page.to_html())
+}

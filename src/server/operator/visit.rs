@@ -1,0 +1,106 @@
+//! What the operator's pages read of a request.
+
+use super::session::COOKIE;
+use crate::{
+    i18n::{LANGUAGE_COOKIE, Locale, choose},
+    server::{
+        http::IsHttps,
+        log_throttle,
+        net::{ClientAddress, forwarded},
+        request::cookie_of,
+    },
+};
+use http::{HeaderMap, Method, header, request::Parts};
+use std::{convert::Infallible, net::IpAddr};
+
+/// The header of a request by which an open page refreshes itself.
+const REFRESH_HEADER: &str = "noom-refresh";
+
+/// The facts about a request to the operator's pages.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    /// Whether the browser used TLS.
+    pub https: bool,
+    /// The address of the browser.
+    pub address: IpAddr,
+    /// Whether the browser runs on this machine, without a proxy in between.
+    pub is_local: bool,
+    /// The language of the answer.
+    pub locale: Locale,
+    /// The language that the address asks for.
+    pub chosen: Option<Locale>,
+    /// The address of this page up to a further parameter, which a link to the other language adds.
+    pub here: String,
+    /// The secret in the cookie.
+    pub secret: Option<String>,
+    /// What the browser calls itself.
+    pub agent: String,
+    /// The theme that the person chose.
+    pub theme: Option<String>,
+    /// Whether an open page refreshes itself.
+    pub is_refresh: bool,
+}
+
+impl Visit {
+    /// The facts about this request.
+    pub fn of(parts: &Parts) -> Self {
+        let headers = &parts.headers;
+        let client = parts.extensions.get().copied();
+        let ClientAddress(address) = client.unwrap_or(ClientAddress::UNKNOWN);
+        let https = parts.extensions.get() == Some(&IsHttps(true));
+        let asked = parts.uri.query().and_then(|query| {
+            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.find(|(name, _)| *name == "lang")
+        });
+        let asked = asked.map(|(_, language)| language);
+        let cookie = cookie_of(headers, https, LANGUAGE_COOKIE);
+        let accepted = text(headers, header::ACCEPT_LANGUAGE);
+        let locale = choose(asked, cookie.as_deref(), accepted);
+        let theme = cookie_of(headers, https, crate::api::THEME_COOKIE);
+        Self {
+            https,
+            address,
+            is_local: address.is_loopback() && !forwarded::has_forwarding(headers),
+            locale,
+            chosen: asked.map(|_| locale),
+            here: here(parts),
+            secret: cookie_of(headers, https, COOKIE).filter(|secret| !secret.is_empty()),
+            agent: log_throttle::printable(headers.get(header::USER_AGENT)),
+            theme: theme.filter(|theme| theme == "light" || theme == "dark"),
+            is_refresh: headers.contains_key(REFRESH_HEADER),
+        }
+    }
+
+    /// Whether a password may cross this connection: it is encrypted, or does not leave the machine.
+    pub fn is_private(&self) -> bool {
+        self.https || self.is_local
+    }
+}
+
+impl<S: Sync> axum::extract::FromRequestParts<S> for Visit {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(parts))
+    }
+}
+
+/// The address of a page up to a further parameter, without the parameters of one visit and without
+/// the secret of a link. What answers a form has no address of its own.
+fn here(parts: &Parts) -> String {
+    if parts.method != Method::GET {
+        return "/admin?".to_owned();
+    }
+    let query = parts.uri.query().unwrap_or_default().split('&');
+    let kept = query.filter(|pair| {
+        let name = pair.split('=').next().unwrap_or_default();
+        !["", "lang", "said", "token"].contains(&name)
+    });
+    let kept: String = kept.map(|pair| format!("{pair}&")).collect();
+    format!("{}?{kept}", parts.uri.path())
+}
+
+/// A header as text.
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
