@@ -499,8 +499,10 @@ fn printed_settings_used_as_the_file_print_the_same_values() {
         !done && output.is_empty() && error.contains("--p2p-max"),
         "{error}"
     );
+}
+
 /// Sends a form. Returns the response.
-async fn posts(server: &Server, path: &str, body: &str) -> String {
+async fn post_form(server: &Server, path: &str, body: &str) -> String {
     let length = body.len();
     let request = format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\
@@ -521,7 +523,7 @@ async fn a_server_without_an_operator_logs_a_one_time_link_and_no_other_secret()
         let token = token.and_then(|rest| rest.split_whitespace().next());
         token.expect("a link").to_owned()
     };
-    let first = server.logs("/admin/setup?token=").await;
+    let first = server.wait_for_log("/admin/setup?token=").await;
     assert!(first.contains(&format!("http://{}/admin", server.address)));
     let reset = Command::new(env!("CARGO_BIN_EXE_noom"))
         .env_clear()
@@ -534,14 +536,14 @@ async fn a_server_without_an_operator_logs_a_one_time_link_and_no_other_secret()
         reset.status.success() && said.contains("there was no operator"),
         "{said}"
     );
-    let second = token(&server.logs("/admin/setup?token=").await);
+    let second = token(&server.wait_for_log("/admin/setup?token=").await);
     assert_ne!(token(&first), second);
     let password = "canary-password-1";
     let body = format!("token={second}&password={password}&again={password}");
-    let answer = posts(&server, "/admin/setup", &body).await;
+    let answer = post_form(&server, "/admin/setup", &body).await;
     let (_, cookie) = answer.split_once("noom_admin=").expect("a session");
     let (secret, _) = cookie.split_once(';').expect("attributes");
-    posts(&server, "/admin/sign-in", "password=canary-password-2").await;
+    post_form(&server, "/admin/sign-in", "password=canary-password-2").await;
     server.signal(Signal::TERM);
     let mut lines = 0;
     while let Some(line) = server.log.recv().await {

@@ -209,15 +209,18 @@ fn participants_join_leave_and_are_renamed() {
 
 #[test]
 fn an_announcement_is_a_notice_that_is_read_aloud_once_and_changes_no_position() {
-    let mut state = in_room();
+    let mut state = joined_room();
     let (mut announced, before) = (Announced::all_of(&state.log), state.log.position.clone());
     state.apply(&ServerMessage::Announcement { text: text("noon") });
     let notice = Notice::Announcement(text("noon"));
     let last = state.log.entries.last();
     assert_eq!(last, Some(&Entry::Notice(1, notice.clone())));
     assert_eq!(state.log.position, before);
-    assert_eq!(news(&mut announced, &state), [News::Notice(notice)]);
-    assert_eq!(news(&mut announced, &state), []);
+    assert_eq!(
+        new_announcements(&mut announced, &state),
+        [Announcement::Notice(notice)]
+    );
+    assert_eq!(new_announcements(&mut announced, &state), []);
 }
 
 #[test]

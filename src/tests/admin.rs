@@ -345,12 +345,12 @@ async fn a_form_without_the_token_of_its_session_or_of_another_site_does_nothing
     assert_eq!(status(&refused), 400);
     let by_get = browser.gets(&format!("/admin/action?{body}")).await;
     assert_eq!(status(&by_get), 405);
-    assert_eq!(ann.hears_until_now().await, [], "nothing was done");
+    assert_eq!(ann.received_so_far().await, [], "nothing was done");
     // Positive control: the same form with its own token and Origin.
     let headers = format!("Origin: http://localhost\r\nCookie: {}\r\n", browser.cookie);
     let done = app.http(&form("/admin/action", &headers, &body)).await;
     assert_eq!(status(&done), 303, "{done}");
-    assert_eq!(ann.is_closed().await, Some(4410));
+    assert_eq!(ann.wait_for_close().await, Some(4410));
 }
 
 #[tokio::test]
@@ -449,13 +449,13 @@ async fn five_wrong_passwords_lock_an_address_and_fifty_lock_all() {
 async fn a_closed_room_closes_its_sockets_and_may_be_opened_again() {
     let app = TestApp::start().await;
     let (mut ann, mut ben) = (app.join("team", "Ann").await, app.join("team", "Ben").await);
-    ann.says("kept").await;
+    ann.send_chat("kept").await;
     let mut cem = app.join("other", "Cem").await;
     let mut browser = Browser::becomes_operator(&app).await;
     assert_eq!(browser.does("close_room", "room=team").await, "room_closed");
-    assert_eq!(ann.is_closed().await, Some(4410));
-    assert_eq!(ben.is_closed().await, Some(4410));
-    assert_eq!(cem.hears_until_now().await, []);
+    assert_eq!(ann.wait_for_close().await, Some(4410));
+    assert_eq!(ben.wait_for_close().await, Some(4410));
+    assert_eq!(cem.received_so_far().await, []);
     until("the room retires", || !app.context.rooms.is_open(&team())).await;
     assert_eq!(browser.does("close_room", "room=team").await, "not_there");
     let ann = app.join("team", "Ann").await;
@@ -478,8 +478,8 @@ async fn a_removed_person_is_closed_with_4403_and_the_others_see_them_leave() {
     let fields = format!("room=team&person={}", ann.id().as_str());
     let said = browser.does("remove_person", &fields).await;
     assert_eq!(said, "person_removed");
-    assert_eq!(ann.is_closed().await, Some(4403));
-    assert_eq!(ben.sees_leave("Ann").await, 1);
+    assert_eq!(ann.wait_for_close().await, Some(4403));
+    assert_eq!(ben.wait_for_left("Ann").await, 1);
     assert_eq!(browser.does("remove_person", &fields).await, "not_there");
     let page = browser.gets("/admin").await;
     assert!(page.contains("removed a person"), "the log: {page}");
@@ -499,7 +499,7 @@ async fn an_announcement_reaches_every_open_room_once_in_ten_seconds() {
     let text = "text=Back+at+%3Cb%3Enoon%3C%2Fb%3E";
     assert_eq!(browser.does("announce", text).await, "announced");
     for client in &mut clients {
-        let announced = client.waits_for(|message| match message {
+        let announced = client.wait_for(|message| match message {
             ServerMessage::Announcement { text } => Some(text.to_string()),
             _ => None,
         });
@@ -507,7 +507,7 @@ async fn an_announcement_reaches_every_open_room_once_in_ten_seconds() {
     }
     assert_eq!(browser.does("announce", "text=again").await, "too_many");
     for client in &mut clients {
-        assert_eq!(client.hears_until_now().await, []);
+        assert_eq!(client.received_so_far().await, []);
     }
     let page = browser.gets("/admin?said=announced").await;
     assert!(page.contains("&lt;b&gt;noon") && !page.contains("<b>noon"));
@@ -519,21 +519,21 @@ async fn the_history_of_a_room_is_deleted_for_those_who_are_in_it_too() {
     let mut ann = app.join("team", "Ann").await;
     let mut last = 0;
     for number in 0..30 {
-        last = ann.says(&format!("secret {number}")).await.seq;
+        last = ann.send_chat(&format!("secret {number}")).await.seq;
     }
-    app.join("other", "Ben").await.says("kept").await;
+    app.join("other", "Ben").await.send_chat("kept").await;
     let mut browser = Browser::becomes_operator(&app).await;
     let page = browser.gets("/admin/history?name=team").await;
     assert!(page.contains("“team”") && page.contains("<form"), "{page}");
-    assert_eq!(ann.hears_until_now().await, [], "the question does nothing");
+    assert_eq!(ann.received_so_far().await, [], "the question does nothing");
     let said = browser.does("delete_history", "room=team").await;
     assert_eq!(said, "history_deleted");
-    assert_eq!(ann.is_closed().await, Some(1012));
+    assert_eq!(ann.wait_for_close().await, Some(1012));
     let before = ann.joined().clone();
     let mut ann = app.resume("team", "Ann", &before, last).await;
     assert!(!ann.joined().resumed && ann.joined().history.is_empty());
     assert_eq!(ann.id(), before.me);
-    assert_eq!(ann.says("a fresh start").await.seq, last + 1);
+    assert_eq!(ann.send_chat("a fresh start").await.seq, last + 1);
     let page = app.context.store.page(&team(), None, 100).await;
     assert_eq!(page.expect("read").messages.len(), 1);
     let other = RoomName::parse("other").expect("valid");
@@ -548,7 +548,7 @@ async fn the_history_of_a_room_is_deleted_for_those_who_are_in_it_too() {
 #[tokio::test]
 async fn backups_are_made_downloaded_and_deleted_and_no_more_than_ten_are_kept() {
     let app = TestApp::start().await;
-    app.join("team", "Ann").await.says("kept").await;
+    app.join("team", "Ann").await.send_chat("kept").await;
     let mut browser = Browser::becomes_operator(&app).await;
     assert_eq!(browser.does("make_backup", "").await, "backup_made");
     let page = browser.gets("/admin").await;
@@ -599,9 +599,9 @@ async fn backups_are_made_downloaded_and_deleted_and_no_more_than_ten_are_kept()
 async fn the_overview_shows_rooms_storage_and_health_in_both_languages_without_a_secret() {
     let app = TestApp::start().await;
     let mut ann = app.join("<i>team & co", "Ann").await;
-    ann.says("hello").await;
-    ann.sends(&ClientMessage::WatchRooms).await;
-    ann.is_refused().await;
+    ann.send_chat("hello").await;
+    ann.send(&ClientMessage::WatchRooms).await;
+    ann.wait_for_refusal().await;
     let browser = Browser::becomes_operator(&app).await;
     until("the room is listed", || {
         !app.context.rooms.summaries().is_empty()
@@ -680,16 +680,16 @@ async fn actions_have_a_rate_and_nothing_is_done_beyond_it() {
     assert!(said.len() > 20, "twenty at once");
     assert_eq!(said.last().map(String::as_str), Some("too_many"));
     let mut ann = app.join("team", "Ann").await;
-    assert_eq!(ann.hears_until_now().await, []);
+    assert_eq!(ann.received_so_far().await, []);
 }
 
 #[tokio::test]
 async fn the_page_of_a_room_shows_the_connections_of_its_call() {
     let app = TestApp::start_with(long_timing(), &["--p2p-max", "0"]).await;
-    let mut ann = Guest::connects(&app, "team", "Ann").await;
-    let mut ben = Guest::connects(&app, "team", "Ben").await;
-    ben.subscribes_to(&[&ann.id()]).await;
-    ben.sees(&mut ann, 1).await;
+    let mut ann = Guest::connect(&app, "team", "Ann").await;
+    let mut ben = Guest::connect(&app, "team", "Ben").await;
+    ben.subscribe_to(&[&ann.id()]).await;
+    ben.wait_for_video(&mut ann, 1).await;
     let report = app.context.rooms.inspect(&team()).await.expect("open");
     assert_eq!((report.people.len(), report.connections.len()), (2, 2));
     let found = report.connections.iter();
@@ -700,9 +700,9 @@ async fn the_page_of_a_room_shows_the_connections_of_its_call() {
     assert!(found.clone().any(|found| found.received.len() == 1));
     let measured = async {
         loop {
-            ann.sends_video_of(500);
+            ann.send_video_of(500);
             let step = Duration::from_millis(50);
-            tokio::join!(ann.runs_for(step), ben.runs_for(step));
+            tokio::join!(ann.run_for(step), ben.run_for(step));
             let report = app.context.rooms.inspect(&team()).await.expect("open");
             if report.connections.iter().any(|c| c.rtt_ms.is_some()) {
                 return;

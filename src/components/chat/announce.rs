@@ -94,7 +94,7 @@ fn sentence(locale: Locale, announcement: Announcement) -> String {
         Announcement::Notice(Notice::Renamed { was, now, .. }) => {
             td_string!(locale, room.renamed, was = was.as_str(), now = now.as_str()).to_string()
         }
-        News::Notice(Notice::Announcement(text)) => {
+        Announcement::Notice(Notice::Announcement(text)) => {
             format!("{}: {text}", td_string!(locale, room.announcement))
         }
     }

@@ -149,7 +149,11 @@ fn html(locale: Locale, css: String, fingerprint: String) -> String {
                     <p>{td_string!(locale, lan.intro)}</p>
                     <p>{td_string!(locale, lan.caution)}</p>
                     <p>
-                        <a class="button button--primary" href="/lan/noom-authority.crt" download="">
+                        <a
+                            class="button button--primary"
+                            href="/lan/noom-authority.crt"
+                            download=""
+                        >
                             {td_string!(locale, lan.download)}
                         </a>
                     </p>

@@ -1,7 +1,7 @@
 //! What the operator sees of a connection: numbers of the moment, and no address.
 
 use crate::protocol::{ParticipantId, Source};
-use crate::server::metrics::{Carried, IcePath};
+use crate::server::metrics::{ForwardedLayer, IcePath};
 
 /// A connection to the SFU at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +24,7 @@ pub struct ConnectionReport {
     /// The tracks that the participant sends.
     pub sent: Vec<SentTrack>,
     /// What the video is that the participant receives.
-    pub received: Vec<Carried>,
+    pub received: Vec<ForwardedLayer>,
 }
 
 /// A track that a participant sends.

@@ -10,7 +10,7 @@ use super::{
     thread::WriterThread,
 };
 use crate::{
-    protocol::RoomName,
+    protocol::{Epoch, RoomName},
     server::{limits::WRITER_QUEUE, metrics::StoreMetrics},
 };
 use rusqlite::Connection;

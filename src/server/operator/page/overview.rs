@@ -91,7 +91,7 @@ impl Overview {
         let (free, backups) = on_disk.unwrap_or_default();
         let (quota, keep) = (
             context.config.store.quota,
-            context.config.retention.everywhere,
+            context.config.retention.defaults,
         );
         let problems = context.readiness.problems(context).await;
         Ok(Self {

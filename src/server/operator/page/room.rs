@@ -14,7 +14,7 @@ use crate::{
     protocol::{Mode, RoomName, Source},
     server::{
         context::AppContext,
-        metrics::{Carried, IcePath},
+        metrics::{ForwardedLayer, IcePath},
         rooms::{Attendance, Attendee, RoomReport},
         sfu::{ConnectionReport, SentTrack},
         store::StoreError,
@@ -276,20 +276,20 @@ fn sent_words(locale: Locale, tracks: &[SentTrack]) -> String {
 }
 
 /// How many videos somebody receives in which layer.
-fn received_words(locale: Locale, received: &[Carried]) -> String {
-    let number = |wanted: Carried| received.iter().filter(|found| **found == wanted).count();
+fn received_words(locale: Locale, received: &[ForwardedLayer]) -> String {
+    let number = |wanted: ForwardedLayer| received.iter().filter(|found| **found == wanted).count();
     if received.is_empty() {
         return String::new();
     }
     td_string!(
         locale,
         admin.carried,
-        low = number(Carried::Layer(0)),
-        middle = number(Carried::Layer(1)),
-        high = number(Carried::Layer(2)),
-        single = number(Carried::Single),
-        paused = number(Carried::Paused),
-        waiting = number(Carried::Waiting)
+        low = number(ForwardedLayer::Layer(0)),
+        middle = number(ForwardedLayer::Layer(1)),
+        high = number(ForwardedLayer::Layer(2)),
+        single = number(ForwardedLayer::Single),
+        paused = number(ForwardedLayer::Paused),
+        waiting = number(ForwardedLayer::Waiting)
     )
     .to_string()
 }

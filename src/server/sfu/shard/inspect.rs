@@ -33,7 +33,7 @@ impl Core {
             });
             let received = peer.downstream.video().filter_map(|down_track| {
                 let track = room.tracks.get(down_track.track?)?;
-                Some(down_track.carried(track.layers.len() == 1))
+                Some(down_track.forwarded_layer(track.layers.len() == 1))
             });
             Some(ConnectionReport {
                 person: peer.person.clone(),
