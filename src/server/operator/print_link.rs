@@ -41,7 +41,12 @@ fn print(context: &AppContext, listen: SocketAddr) {
     let lifetime = context.timing.setup_link;
     let secret = context.operator.link.issue(Instant::now(), lifetime);
     let public = context.config.public_url.as_ref();
-    let base = public.map_or_else(|| local_url(listen), ToString::to_string);
+    let scheme = if context.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let base = public.map_or_else(|| local_url(scheme, listen), ToString::to_string);
     let link = format!("{base}/admin/setup?token={secret}");
     let minutes = lifetime.as_secs() / 60;
     tracing::warn!("there is no operator yet; become it within {minutes} minutes: {link}");
@@ -52,13 +57,13 @@ fn print(context: &AppContext, listen: SocketAddr) {
 }
 
 /// The address by which this machine reaches the listener.
-fn local_url(listen: SocketAddr) -> String {
+fn local_url(scheme: &str, listen: SocketAddr) -> String {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    format!("http://{}", SocketAddr::new(ip, listen.port()))
+    format!("{scheme}://{}", SocketAddr::new(ip, listen.port()))
 }
 
 #[cfg(test)]
@@ -67,7 +72,7 @@ mod tests {
 
     #[test]
     fn the_link_leads_to_this_machine_where_the_server_listens_on_every_address() {
-        let url = |listen: &str| local_url(listen.parse().expect("an address"));
+        let url = |listen: &str| local_url("http", listen.parse().expect("an address"));
         assert_eq!(url("0.0.0.0:3000"), "http://127.0.0.1:3000");
         assert_eq!(url("[::]:3000"), "http://[::1]:3000");
         assert_eq!(url("192.0.2.1:80"), "http://192.0.2.1:80");

@@ -1,5 +1,4 @@
-//! The overview: health, rooms, storage, backups, sessions, and the log of actions. A certificate has
-//! no place here yet: HTTPS ends at a proxy, and the server knows none of its own.
+//! The overview: health, rooms, storage, certificate, backups, sessions, and the log of actions.
 
 use super::{
     super::{
@@ -24,6 +23,7 @@ use crate::{
 };
 use axum::response::Html;
 use leptos::prelude::*;
+use std::time::SystemTime;
 
 /// Rooms on the overview that are not open, the largest.
 const STORED_ROOMS: u32 = 100;
@@ -40,6 +40,8 @@ pub struct Overview {
     rooms: Vec<RoomRow>,
     /// Stored bytes, and what bounds them.
     storage: Storage,
+    /// The certificate of the HTTP address; `None` if a proxy has it.
+    certificate: Option<CertificateRow>,
     /// The backups of the data directory.
     backups: Vec<BackupFile>,
     /// Who signed in.
@@ -76,6 +78,30 @@ struct Storage {
     messages: u32,
 }
 
+/// The certificate of the HTTP address.
+struct CertificateRow {
+    /// DNS names and addresses, separated by commas.
+    names: String,
+    /// End of the validity, in milliseconds since the Unix epoch.
+    ends_ms: i64,
+    /// The reason of the last failed order; `None` after a success.
+    failure: Option<String>,
+}
+
+impl CertificateRow {
+    /// The certificate in use; `None` without TLS, or if the certificate cannot be read.
+    fn load(context: &AppContext) -> Option<Self> {
+        let tls = context.tls.as_ref()?;
+        let facts = tls.facts()?;
+        let ends = facts.not_after.duration_since(SystemTime::UNIX_EPOCH);
+        Some(Self {
+            names: facts.names.join(", "),
+            ends_ms: i64::try_from(ends.unwrap_or_default().as_millis()).unwrap_or(i64::MAX),
+            failure: tls.failure().map(|failure| failure.reason),
+        })
+    }
+}
+
 impl Overview {
     /// Loads what the overview shows, with this many actions.
     pub async fn load(context: &AppContext, actions: u32) -> Result<Self, StoreError> {
@@ -107,6 +133,7 @@ impl Overview {
                 days: keep.days,
                 messages: keep.messages,
             },
+            certificate: CertificateRow::load(context),
             backups,
             sessions: context.store.operator_sessions().await?,
             actions: context.store.operator_actions(actions).await?,
@@ -153,6 +180,7 @@ pub fn overview(
         {rooms_section(&forms, &overview.rooms)}
         {announce_section(&forms)}
         {storage_section(locale, &overview.storage)}
+        {certificate_section(locale, overview.certificate.as_ref())}
         {backups_section(&forms, &overview.backups)}
         {sessions_section(&forms, &overview.sessions)}
         {log_section(locale, &overview.actions)}
@@ -170,6 +198,7 @@ fn health_section(locale: Locale, overview: &Overview) -> AnyView {
             "disk" => td_string!(locale, admin.health_disk),
             "retention" => td_string!(locale, admin.health_retention),
             "media" => td_string!(locale, admin.health_media),
+            "certificate" => td_string!(locale, admin.health_certificate),
             _ => td_string!(locale, admin.health_database),
         });
     let sentences: Vec<_> = sentences.map(alert).collect();
@@ -322,6 +351,46 @@ fn storage_section(locale: Locale, storage: &Storage) -> AnyView {
         <section id="storage" data-live="" aria-labelledby="storage-title">
             <h2 id="storage-title">{td_string!(locale, admin.storage)}</h2>
             {table(td_string!(locale, admin.storage), &[], rows.collect_view().into_any())}
+        </section>
+    }
+    .into_any()
+}
+
+/// The certificate of the HTTP address.
+fn certificate_section(locale: Locale, certificate: Option<&CertificateRow>) -> AnyView {
+    let body = match certificate {
+        None => view! { <p>{td_string!(locale, admin.certificate_none)}</p> }.into_any(),
+        Some(certificate) => {
+            let failure = certificate
+                .failure
+                .clone()
+                .map(|reason| (td_string!(locale, admin.certificate_failure), reason));
+            let facts = [
+                (
+                    td_string!(locale, admin.certificate_names),
+                    certificate.names.clone(),
+                ),
+                (
+                    td_string!(locale, admin.certificate_ends),
+                    moment(certificate.ends_ms),
+                ),
+            ];
+            let rows = facts.into_iter().chain(failure).map(|(name, value)| {
+                view! {
+                    <tr>
+                        <th scope="row">{name}</th>
+                        <td>{value}</td>
+                    </tr>
+                }
+            });
+            let title = td_string!(locale, admin.certificate);
+            table(title, &[], rows.collect_view().into_any())
+        }
+    };
+    view! {
+        <section id="certificate" data-live="" aria-labelledby="certificate-title">
+            <h2 id="certificate-title">{td_string!(locale, admin.certificate)}</h2>
+            {body}
         </section>
     }
     .into_any()
