@@ -2,7 +2,6 @@ import { once } from 'node:events';
 import { createServer, request, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Server } from './server.ts';
 
 export interface ProxyOptions {
   /** Source address of its requests: the server does not limit 127.0.0.1. */
@@ -27,12 +26,12 @@ export class HttpProxy {
   private port = 0;
 
   private constructor(
-    private readonly server: Server,
+    private readonly server: { readonly port: number },
     private readonly listener: HttpServer,
     private readonly options: ProxyOptions,
   ) {}
 
-  static async before(server: Server, options: ProxyOptions = {}): Promise<HttpProxy> {
+  static async before(server: { readonly port: number }, options: ProxyOptions = {}): Promise<HttpProxy> {
     const listener = createServer();
     const proxy = new HttpProxy(server, listener, options);
     listener.on('request', (asked, answer) => {
