@@ -239,11 +239,40 @@ async fn an_http_2_client_that_opens_no_window_is_disconnected() {
         .await
         .expect("a handshake");
     let connection = tokio::spawn(connection);
-    let page = get(&mut client, "/").await;
-    assert_eq!(page.status(), StatusCode::OK);
+    let file = get(&mut client, &largest_file(&app)).await;
+    assert_eq!(file.status(), StatusCode::OK);
     let ended = timeout(DEADLINE, connection).await;
     assert!(ended.is_ok(), "the server closes it");
-    drop(page);
+    drop(file);
+}
+
+/// The path of the largest file that a page loads.
+fn largest_file(app: &TestApp) -> String {
+    format!("/pkg/{}", app.context.assets.names().wasm)
+}
+
+#[tokio::test]
+async fn a_slow_and_steady_http_2_client_gets_the_whole_of_a_large_file() {
+    let app = TestApp::start_with(short_timing(), &["--tls", "self-signed"]).await;
+    let (mut client, connection) = http2(&app).await;
+    let file = get(&mut client, &largest_file(&app)).await;
+    let length = file.headers()["content-length"].to_str().expect("text");
+    let length: usize = length.parse().expect("a number");
+    let start = tokio::time::Instant::now();
+    let (mut body, mut read) = (file.into_body(), 0);
+    while let Some(frame) = body.frame().await {
+        read += frame
+            .expect("no reset")
+            .into_data()
+            .map_or(0, |data| data.len());
+        // A client on a slow network takes some 16 KiB at a time.
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+    assert_eq!(read, length);
+    let timing = short_timing();
+    let idle = timing.head_timeout + timing.write_timeout;
+    assert!(start.elapsed() > idle, "it took longer than the timeouts");
+    connection.abort();
 }
 
 #[tokio::test]

@@ -2,8 +2,11 @@
 //!
 //! HTTP/2 has no head timeout in hyper, and a client that opens no flow-control window (RFC 9113,
 //! 5.2) stops a response without stopping the TCP connection. So each response gets a deadline: the
-//! write timeout, and the time for its length at the lowest allowed rate.
+//! write timeout, and for each piece that the client has made room for, the time of that piece at
+//! the lowest allowed rate. The last piece waits inside h2 after the body has ended; meanwhile the bytes
+//! that the connection writes show that the client reads.
 
+use crate::server::limits::MIN_ANSWER_RATE;
 use axum::body::{Body, Bytes, HttpBody};
 use http::HeaderMap;
 use hyper::body::{Frame, SizeHint};
@@ -11,10 +14,13 @@ use std::{
     collections::HashMap,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::time::Instant;
+
+/// Bytes of a piece that goes to h2 at once. 16 KiB: the largest frame of a default client.
+const PIECE_BYTES: usize = 16 * 1024;
 
 /// State of an HTTP/2 connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +44,10 @@ struct Streams {
     open: HashMap<u64, Option<Instant>>,
     /// Number of the next stream.
     next: u64,
-    /// When the last stream ended, or when the connection began.
-    idle_since: Instant,
+    /// The last sign of life: a stream ended, bytes were written, or the connection began.
+    active_at: Instant,
+    /// Bytes that the connection had written at the last check.
+    written: u64,
 }
 
 impl Default for H2Streams {
@@ -48,7 +56,8 @@ impl Default for H2Streams {
         Self(Arc::new(Mutex::new(Streams {
             open: HashMap::new(),
             next: 0,
-            idle_since: Instant::now(),
+            active_at: Instant::now(),
+            written: 0,
         })))
     }
 }
@@ -66,11 +75,15 @@ impl H2Streams {
         }
     }
 
-    /// The state at `now`.
-    pub fn state(&self, now: Instant, idle_timeout: Duration) -> H2State {
-        let streams = self.lock();
+    /// The state at `now`, when the connection has written this many bytes.
+    pub fn state(&self, now: Instant, written: u64, idle_timeout: Duration) -> H2State {
+        let mut streams = self.lock();
+        if written != streams.written {
+            streams.written = written;
+            streams.active_at = now;
+        }
         if streams.open.is_empty() {
-            let idle = now.saturating_duration_since(streams.idle_since) >= idle_timeout;
+            let idle = now.saturating_duration_since(streams.active_at) >= idle_timeout;
             return if idle { H2State::Idle } else { H2State::Active };
         }
         let mut deadlines = streams.open.values().flatten();
@@ -99,21 +112,36 @@ impl H2Stream {
     pub fn set_deadline(&self, deadline: Instant) {
         self.streams.lock().open.insert(self.id, Some(deadline));
     }
+
+    /// Moves the deadline of the response by the time for this many bytes at the lowest rate.
+    fn extend_deadline(&self, bytes: usize) {
+        let time = Duration::from_secs(1).mul_f64(bytes as f64 / f64::from(MIN_ANSWER_RATE));
+        let mut streams = self.streams.lock();
+        if let Some(Some(deadline)) = streams.open.get_mut(&self.id) {
+            *deadline += time;
+        }
+    }
 }
 
 impl Drop for H2Stream {
     fn drop(&mut self) {
         let mut streams = self.streams.lock();
         streams.open.remove(&self.id);
-        streams.idle_since = Instant::now();
+        streams.active_at = Instant::now();
     }
 }
 
-/// The body of a response that keeps its stream open until it is sent or dropped.
+/// The body of a response that keeps its stream open until it is sent or dropped. It passes small
+/// pieces on, because hyper hands a piece of any size to h2 as soon as the client has room for one
+/// byte.
 pub struct TrackedBody {
     body: Body,
+    /// The rest of a large piece.
+    rest: Bytes,
+    /// Bytes of the last piece, until the next one is asked for.
+    handed: usize,
     /// Ends with the body.
-    _stream: H2Stream,
+    stream: H2Stream,
 }
 
 impl TrackedBody {
@@ -121,7 +149,9 @@ impl TrackedBody {
     pub fn new(body: Body, stream: H2Stream) -> Self {
         Self {
             body,
-            _stream: stream,
+            rest: Bytes::new(),
+            handed: 0,
+            stream,
         }
     }
 }
@@ -134,15 +164,36 @@ impl HttpBody for TrackedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+        let length = self.rest.len().min(PIECE_BYTES);
+        let piece = self.rest.split_to(length);
+        // The client has made room behind the piece before.
+        let taken = std::mem::replace(&mut self.handed, length);
+        self.stream.extend_deadline(taken);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let rest = self.rest.len() as u64;
+        let body = self.body.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(body.lower() + rest);
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
     }
 }
 
@@ -167,14 +218,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_only_after_the_timeout_without_streams() {
         let streams = H2Streams::default();
-        assert_eq!(streams.state(Instant::now(), IDLE), H2State::Active);
+        assert_eq!(streams.state(Instant::now(), 0, IDLE), H2State::Active);
         let stream = streams.open();
         tokio::time::advance(IDLE * 2).await;
-        assert_eq!(streams.state(Instant::now(), IDLE), H2State::Active);
+        assert_eq!(streams.state(Instant::now(), 0, IDLE), H2State::Active);
         drop(stream);
-        assert_eq!(streams.state(Instant::now(), IDLE), H2State::Active);
+        assert_eq!(streams.state(Instant::now(), 0, IDLE), H2State::Active);
         tokio::time::advance(IDLE).await;
-        assert_eq!(streams.state(Instant::now(), IDLE), H2State::Idle);
+        assert_eq!(streams.state(Instant::now(), 0, IDLE), H2State::Idle);
     }
 
     #[tokio::test(start_paused = true)]
@@ -183,11 +234,51 @@ mod tests {
         let stream = streams.open();
         stream.set_deadline(Instant::now() + IDLE);
         let body = TrackedBody::new(Body::from("text"), stream);
-        assert_eq!(streams.state(Instant::now(), IDLE), H2State::Active);
+        assert_eq!(streams.state(Instant::now(), 0, IDLE), H2State::Active);
         tokio::time::advance(IDLE).await;
-        assert_eq!(streams.state(Instant::now(), IDLE), H2State::Overdue);
+        assert_eq!(streams.state(Instant::now(), 0, IDLE), H2State::Overdue);
         drop(body);
-        assert_eq!(streams.state(Instant::now(), IDLE), H2State::Active);
+        assert_eq!(streams.state(Instant::now(), 0, IDLE), H2State::Active);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_writes_is_not_idle_after_its_last_stream() {
+        let streams = H2Streams::default();
+        for second in 1..=20 {
+            tokio::time::advance(IDLE / 4).await;
+            let state = streams.state(Instant::now(), second * 1024, IDLE);
+            assert_eq!(state, H2State::Active);
+        }
+        tokio::time::advance(IDLE).await;
+        assert_eq!(
+            streams.state(Instant::now(), 20 * 1024, IDLE),
+            H2State::Idle
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_body_passes_in_small_pieces_that_each_move_the_deadline() {
+        use http_body_util::BodyExt;
+        let streams = H2Streams::default();
+        let stream = streams.open();
+        let start = Instant::now();
+        stream.set_deadline(start + IDLE);
+        let mut body = TrackedBody::new(Body::from(vec![7; 3 * PIECE_BYTES + 1]), stream);
+        assert_eq!(body.size_hint().exact(), Some(3 * PIECE_BYTES as u64 + 1));
+        let mut sizes = Vec::new();
+        for _ in 0..3 {
+            let frame = body.frame().await.expect("a frame").expect("data");
+            sizes.push(frame.into_data().expect("data").len());
+            assert!(!body.is_end_stream());
+        }
+        assert_eq!(sizes, [PIECE_BYTES; 3]);
+        // The client made room behind two of them: 32 KiB at 1 KiB a second.
+        let at = |seconds| start + IDLE + Duration::from_secs(seconds);
+        assert_eq!(streams.state(at(31), 0, IDLE), H2State::Active);
+        assert_eq!(streams.state(at(32), 0, IDLE), H2State::Overdue);
+        let last = body.frame().await.expect("a frame").expect("data");
+        assert_eq!(last.into_data().expect("data").len(), 1);
+        assert!(body.frame().await.is_none());
     }
 
     #[test]

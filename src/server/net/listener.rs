@@ -39,7 +39,10 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -397,8 +400,10 @@ impl ConnectionServer {
             // The handshake alone proves control of the name.
             Some(ALPN_ACME) => Ok(stream.shutdown().await?),
             Some(ALPN_H2) => {
+                let written = stream.get_mut().0.count_written();
                 let stream = ClientStream::Tls(Box::new(stream));
-                self.serve_http2(stream, connection, head_timeout).await
+                self.serve_http2(stream, written, connection, head_timeout)
+                    .await
             }
             Some(_) | None => {
                 let stream = ClientStream::Tls(Box::new(stream));
@@ -434,10 +439,11 @@ impl ConnectionServer {
     }
 
     /// Answers requests of HTTP/2, until the client is idle or does not read a response in time.
-    /// When the server stops, it finishes the current ones.
+    /// `written` counts the bytes that `stream` writes. When the server stops, it finishes the current ones.
     async fn serve_http2(
         mut self,
         stream: ClientStream,
+        written: Arc<AtomicU64>,
         connection: Connection,
         idle_timeout: Duration,
     ) -> Result<(), ConnectionError> {
@@ -471,15 +477,18 @@ impl ConnectionServer {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                _ = checks.tick() => match streams.state(Instant::now(), idle_timeout) {
-                    H2State::Active => {}
-                    H2State::Idle if !stopping => {
-                        stopping = true;
-                        connection.as_mut().graceful_shutdown();
+                _ = checks.tick() => {
+                    let written = written.load(Ordering::Relaxed);
+                    match streams.state(Instant::now(), written, idle_timeout) {
+                        H2State::Active => {}
+                        H2State::Idle if !stopping => {
+                            stopping = true;
+                            connection.as_mut().graceful_shutdown();
+                        }
+                        // The client did not close after GOAWAY either.
+                        H2State::Idle | H2State::Overdue => return Ok(()),
                     }
-                    // The client did not close after GOAWAY either.
-                    H2State::Idle | H2State::Overdue => return Ok(()),
-                },
+                }
             }
         }
     }
@@ -542,12 +551,9 @@ fn without_h2(config: &ServerConfig) -> Arc<ServerConfig> {
     Arc::new(config)
 }
 
-/// A response whose stream has a deadline: the write timeout, and the time for its length at the
-/// lowest allowed rate.
+/// A response whose stream has a deadline.
 fn tracked(response: Response, stream: H2Stream, write_timeout: Duration) -> Response {
-    let bytes = response.body().size_hint().lower();
-    let seconds = bytes / u64::from(MIN_ANSWER_RATE);
-    stream.set_deadline(Instant::now() + write_timeout + Duration::from_secs(seconds));
+    stream.set_deadline(Instant::now() + write_timeout);
     response.map(|body| Body::new(TrackedBody::new(body, stream)))
 }
 

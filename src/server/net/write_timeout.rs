@@ -7,6 +7,10 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -23,6 +27,8 @@ pub struct WriteTimeoutStream {
     timeout: Option<Duration>,
     /// Lowest rate at which the deadline is never reached.
     bytes_per_second: u32,
+    /// Counts written bytes, if somebody asked for that.
+    written: Option<Arc<AtomicU64>>,
     /// The time of the reset; `None` until a write of this response has blocked.
     deadline: Option<Pin<Box<Sleep>>>,
 }
@@ -34,6 +40,7 @@ impl WriteTimeoutStream {
             stream,
             timeout: Some(timeout),
             bytes_per_second,
+            written: None,
             deadline: None,
         }
     }
@@ -46,6 +53,11 @@ impl WriteTimeoutStream {
     /// The stream below, for its options.
     pub fn get_ref(&self) -> &TcpStream {
         &self.stream
+    }
+
+    /// Counts the bytes that are written from now on.
+    pub fn count_written(&mut self) -> Arc<AtomicU64> {
+        self.written.get_or_insert_default().clone()
     }
 
     /// Removes the timeout where the stream cannot be taken out, as below TLS.
@@ -61,6 +73,9 @@ impl WriteTimeoutStream {
         context: &mut Context<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
+        if let (Some(count), Poll::Ready(Ok(bytes))) = (&self.written, &written) {
+            count.fetch_add(*bytes as u64, Ordering::Relaxed);
+        }
         let Some(timeout) = self.timeout else {
             return written;
         };
