@@ -2,7 +2,7 @@
 
 use super::AcmeError;
 use bytes::Bytes;
-use http_body_util::Limited;
+use http_body_util::{BodyExt, Limited};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -22,7 +22,7 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-/// Time limit of one request.
+/// Time limit of one request with its whole response.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Size limit of one response, in bytes. 1 MiB: a chain takes a hundredth.
 const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
@@ -110,13 +110,21 @@ impl HttpClient for AcmeClient {
         let retry_after = self.retry_after.clone();
         Box::pin(async move {
             let other = |error: Box<dyn std::error::Error + Send + Sync>| Error::Other(error);
-            let answer = timeout(REQUEST_TIMEOUT, answering).await;
-            let answer = answer.map_err(|_| other("no answer within 30 s".into()))?;
-            let answer = answer.map_err(|error| other(causes(&error).into()))?;
-            retry_after.record(&answer);
-            Ok(BytesResponse::from(
-                answer.map(|body| Limited::new(body, MAX_RESPONSE_BYTES)),
-            ))
+            let whole = async {
+                let answer = answering.await.map_err(|error| causes(&error))?;
+                retry_after.record(&answer);
+                let (parts, body) = answer.into_parts();
+                let body = Limited::new(body, MAX_RESPONSE_BYTES).collect().await;
+                let body = body.map_err(|error| causes(&*error))?.to_bytes();
+                Ok::<_, String>(BytesResponse {
+                    parts,
+                    body: Box::new(body),
+                })
+            };
+            // The body, too: a connection that dies in its middle must not end renewals.
+            let whole = timeout(REQUEST_TIMEOUT, whole).await;
+            let whole = whole.map_err(|_| other("no answer within 30 s".into()))?;
+            whole.map_err(|error| other(error.into()))
         })
     }
 }

@@ -35,6 +35,9 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 
 /// Longest sleep until the dates are compared with the clock again: a machine may be suspended.
 const MAX_SLEEP: Duration = Duration::from_secs(60 * 60);
+/// Least time between an issued certificate and the next order, however soon it is due: a wrong
+/// clock must not order until the authority refuses.
+const AFTER_ORDER: Duration = Duration::from_secs(60 * 60);
 /// Wait after the renewal window could not be read.
 const WINDOW_RETRY: Duration = Duration::from_secs(60 * 60);
 
@@ -89,6 +92,9 @@ pub enum AcmeError {
     /// The authority does not offer this challenge.
     #[error("the authority does not offer {0}")]
     NotOffered(&'static str),
+    /// The authority did not decide about a challenge in time.
+    #[error("the authority did not validate by {0} within 90 s")]
+    NotValidated(&'static str),
     /// The file with the authority's certificates is unusable.
     #[error("--acme-ca-file: \"{file}\" cannot be used: {reason}")]
     CaFile {
@@ -189,6 +195,8 @@ pub struct Acme {
     tokens: HttpTokens,
     /// The certificate for exactly the configured names; `None` before the first order.
     current: Mutex<Option<Current>>,
+    /// The issued certificate with its key, as PEM, while it could not be stored.
+    unsaved: Mutex<Option<String>>,
     /// The account, after its first use.
     account: tokio::sync::Mutex<Option<Account>>,
     /// The last answer about the renewal window.
@@ -233,6 +241,7 @@ impl Acme {
             served,
             tokens: HttpTokens::default(),
             current: Mutex::new(current),
+            unsaved: Mutex::new(None),
             account: tokio::sync::Mutex::new(None),
             window: Mutex::new(None),
             retry_after: RetryAfter::default(),
@@ -260,10 +269,14 @@ impl Acme {
     pub async fn run(self: Arc<Self>, methods: Vec<Method>, mut reload: Receiver<u64>) {
         let mut failures = 0;
         loop {
+            self.save();
             let mut wait = self.time_until_renewal().await.min(MAX_SLEEP);
             if wait.is_zero() {
                 match self.renew(&methods).await {
-                    Ok(()) => failures = 0,
+                    Ok(()) => {
+                        failures = 0;
+                        wait = AFTER_ORDER;
+                    }
                     Err(error) => {
                         failures += 1;
                         let demanded = self.retry_after.take();
@@ -278,7 +291,8 @@ impl Acme {
                     if changed.is_err() {
                         return;
                     }
-                    // The operator wants to know now.
+                    // The operator wants to know now, and may have replaced --acme-ca-file.
+                    *self.account.lock().await = None;
                     *self.window.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 }
             }
@@ -347,7 +361,12 @@ impl Acme {
             outcome = self.order(*method).await;
             match &outcome {
                 // Another method may reach the server.
-                Err(AcmeError::Name { .. } | AcmeError::Invalid | AcmeError::NotOffered(_)) => {}
+                Err(
+                    AcmeError::Name { .. }
+                    | AcmeError::Invalid
+                    | AcmeError::NotOffered(_)
+                    | AcmeError::NotValidated(_),
+                ) => {}
                 Err(AcmeError::Protocol(instant_acme::Error::Api(problem)))
                     if is_of_type(problem, "accountDoesNotExist") =>
                 {
@@ -360,8 +379,8 @@ impl Acme {
             }
         }
         let issued = outcome?;
-        let file = certificate_file(&self.options);
-        self.storage.write(&file, issued.pem.as_bytes())?;
+        *self.unsaved.lock().unwrap_or_else(PoisonError::into_inner) = Some(issued.pem);
+        self.save();
         let current = Current::read(&issued.key.cert);
         let days = current.as_ref().map_or(0, |current| {
             current.facts.remaining(SystemTime::now()).as_secs() / (24 * 60 * 60)
@@ -373,6 +392,23 @@ impl Acme {
         let names = self.names_text();
         tracing::info!(names, days, "the authority issued a certificate");
         Ok(())
+    }
+
+    /// Writes an issued certificate that is not stored yet. It is in use whether or not that
+    /// succeeds: a full disk must not cost one order after the other.
+    fn save(&self) {
+        let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(pem) = &*unsaved else {
+            return;
+        };
+        let file = certificate_file(&self.options);
+        match self.storage.write(&file, pem.as_bytes()) {
+            Ok(()) => *unsaved = None,
+            Err(error) => tracing::error!(
+                %error,
+                "the certificate in use cannot be stored, and a restart would order another one"
+            ),
+        }
     }
 
     /// One order by one method.
@@ -430,8 +466,10 @@ impl Acme {
                 let directory = self.options.directory.clone();
                 let builder = self.builder()?;
                 let (account, credentials) = builder.create(&account, directory, None).await?;
-                self.storage
-                    .write(&file, &serde_json::to_vec(&credentials)?)?;
+                let bytes = serde_json::to_vec(&credentials)?;
+                if let Err(error) = self.storage.write(&file, &bytes) {
+                    tracing::error!(%error, "the account at the authority cannot be stored");
+                }
                 account
             }
         };

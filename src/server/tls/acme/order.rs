@@ -108,6 +108,8 @@ async fn order(
         Ok(OrderStatus::Pending | OrderStatus::Invalid) | Err(Error::Api(_)) => {
             return Err(refusal(&mut order).await);
         }
+        // Some authorities leave a challenge that they cannot reach pending.
+        Err(Error::Timeout(_)) => return Err(AcmeError::NotValidated(method.name())),
         Err(error) => return Err(error.into()),
     }
     let key = KeyPair::generate()?;
