@@ -27,7 +27,13 @@ static UNTRUSTED_PROXY: LogThrottle = LogThrottle::new();
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IsHttps(pub bool);
 
-/// Middleware: adds [`ClientAddress`](crate::server::net::ClientAddress) and [`IsHttps`] to the
+/// Request extension: whether the request crossed no network in the clear, as far as the server
+/// knows: by TLS of its own, or by that of a proxy which is trusted or on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IsConfidential(pub bool);
+
+/// Middleware: adds [`ClientAddress`](crate::server::net::ClientAddress) [`IsHttps`] and
+/// [`IsConfidential`] to the
 /// request.
 pub async fn identify(
     State(context): State<AppContext>,
@@ -40,13 +46,13 @@ pub async fn identify(
     let headers = request.headers();
     let address = proxies.client(peer.ip(), headers);
     let public = context.config.public_url.as_ref();
+    let encrypted = request.extensions().get() == Some(&IsEncrypted(true));
     let https = match public {
         Some(url) => url.is_https(),
-        None => {
-            let encrypted = request.extensions().get() == Some(&IsEncrypted(true));
-            encrypted || (trusted && forwarded::is_forwarded_https(headers))
-        }
+        None => encrypted || (trusted && forwarded::is_forwarded_https(headers)),
     };
+    let by_proxy = trusted || peer.ip().to_canonical().is_loopback();
+    let confidential = encrypted || (https && by_proxy);
     if !trusted
         && forwarded::has_forwarding(headers)
         && let Some(count) = UNTRUSTED_PROXY.record()
@@ -61,6 +67,7 @@ pub async fn identify(
     let extensions = request.extensions_mut();
     extensions.insert(address);
     extensions.insert(IsHttps(https));
+    extensions.insert(IsConfidential(confidential));
     // One connection of HTTP/2 carries many requests, as one of a proxy does.
     let shares_connection = trusted || request.version() == Version::HTTP_2;
     if !shares_connection || uses_reserve(&request) {

@@ -35,7 +35,7 @@ mod ws;
 
 pub use asset_names::AssetNames;
 pub use assets::Assets;
-pub use client_address::IsHttps;
+pub use client_address::{IsConfidential, IsHttps};
 pub use connection::ConnectionPermits;
 pub use health::{OpenSockets, Readiness, notes};
 pub use host::{machine_name, names_of_machine};

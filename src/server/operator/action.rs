@@ -5,7 +5,7 @@ use super::{
     backups::{self, BackupError, BackupName},
 };
 use crate::{
-    protocol::{ChatText, MAX_ANNOUNCEMENT_CHARS, ParticipantId, RoomName},
+    protocol::{ChatText, MAX_ANNOUNCEMENT_CHARS, ParticipantId, RoomName, Seq},
     server::{
         clock::Moment,
         context::AppContext,
@@ -312,23 +312,14 @@ async fn delete_history(context: &AppContext, room: RoomName) -> Outcome {
     long(running, Outcome::HistoryGoing, work).await
 }
 
-/// Deletes the messages of a room in steps. Returns their number.
+/// Deletes the messages that a room has now, in steps. Returns their number. If a step fails, the
+/// deleted messages do not come back to clients either.
 async fn delete_messages(context: &AppContext, room: &RoomName) -> Result<usize, StoreError> {
-    let all = Expiry {
-        before_ms: Some(i64::MAX),
-        newest: None,
+    let Some((_, last)) = context.store.head(room).await? else {
+        return Ok(0);
     };
     let mut deleted = 0;
-    loop {
-        let step = context.store.expired(room, all, DELETED_ROWS).await?;
-        if step.is_empty() {
-            break;
-        }
-        context.store.delete(&step).await?;
-        deleted += step.len();
-        let seqs = step.iter().map(|message| message.seq).collect();
-        context.rooms.on_deleted(room, seqs).await;
-    }
+    let steps = delete_until(context, room, last, &mut deleted).await;
     if deleted > 0 {
         // Clients that show the deleted messages would otherwise resume and keep them.
         let epoch = new_epoch();
@@ -337,7 +328,32 @@ async fn delete_messages(context: &AppContext, room: &RoomName) -> Result<usize,
         context.rooms.operate(room, restart).await;
         context.store.clean_up().await?;
     }
-    Ok(deleted)
+    steps.map(|()| deleted)
+}
+
+/// Deletes the messages up to `last` in steps, and adds their number to `deleted`. Messages that
+/// arrive meanwhile stay.
+async fn delete_until(
+    context: &AppContext,
+    room: &RoomName,
+    last: Seq,
+    deleted: &mut usize,
+) -> Result<(), StoreError> {
+    let all = Expiry {
+        before_ms: Some(i64::MAX),
+        newest: None,
+    };
+    loop {
+        let mut step = context.store.expired(room, all, DELETED_ROWS).await?;
+        step.retain(|message| message.seq <= last);
+        if step.is_empty() {
+            return Ok(());
+        }
+        context.store.delete(&step).await?;
+        *deleted += step.len();
+        let seqs = step.iter().map(|message| message.seq).collect();
+        context.rooms.on_deleted(room, seqs).await;
+    }
 }
 
 /// Makes a backup in the data directory.

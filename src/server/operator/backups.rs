@@ -116,11 +116,24 @@ pub fn make(database: &Path, directory: &Path) -> Result<BackupName, BackupError
         return Err(BackupError::Full);
     }
     make_directory(directory).map_err(FileError::io(directory))?;
+    remove_unfinished(directory);
     let seconds = Moment::now().wall_ms.div_euclid(1000);
     let at = OffsetDateTime::from_unix_timestamp(seconds);
     let name = BackupName::of_time(at.unwrap_or(OffsetDateTime::UNIX_EPOCH));
     store::backup(database, &directory.join(name.as_str()), false)?;
     Ok(name)
+}
+
+/// Removes the copies of backups that the end of a process interrupted. One backup is made at a
+/// time, so none of them is in use.
+fn remove_unfinished(directory: &Path) {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    for path in paths.filter(|path| path.extension().is_some_and(|end| end == "partial")) {
+        if let Err(error) = fs::remove_file(&path) {
+            tracing::warn!(%error, "an unfinished backup cannot be removed");
+        }
+    }
 }
 
 /// Deletes a backup. Returns whether there was one of this name.

@@ -227,10 +227,24 @@ pub async fn set_up(
         let page = page::set_up(&visit, &token, Some(problem));
         return (StatusCode::UNPROCESSABLE_ENTITY, page).into_response();
     }
-    // From here on nobody else has the link.
-    let Some(link) = operator.link.take(&token, Instant::now()) else {
-        return dead_link(&visit);
-    };
+    // A client that disconnects meanwhile must not use the link up.
+    let creating = tokio::spawn(create_operator(context.clone(), token, password));
+    match creating.await {
+        Ok(Some(Ok(0)) | None) | Err(_) => dead_link(&visit),
+        Ok(Some(Ok(_))) => begin_session(&context, &visit, ActionKind::BecameOperator).await,
+        Ok(Some(Err(error))) => unavailable(&visit, &error),
+    }
+}
+
+/// Uses the link up and stores the operator. Returns the number of stored rows; `None` if the link
+/// was used or is too old. After an error the link works again.
+async fn create_operator(
+    context: AppContext,
+    token: String,
+    password: String,
+) -> Option<Result<usize, StoreError>> {
+    let operator = &context.operator;
+    let link = operator.link.take(&token, Instant::now())?;
     let created = match operator.hasher.hash(password).await {
         Some(hash) => {
             let create = crate::server::store::OperatorWrite::Create(hash);
@@ -238,14 +252,10 @@ pub async fn set_up(
         }
         None => Err(StoreError::Busy),
     };
-    match created {
-        Ok(0) => dead_link(&visit),
-        Ok(_) => begin_session(&context, &visit, ActionKind::BecameOperator).await,
-        Err(error) => {
-            operator.link.put_back(link);
-            unavailable(&visit, &error)
-        }
+    if created.is_err() {
+        operator.link.put_back(link);
     }
+    Some(created)
 }
 
 /// `GET /admin/admin.css`: the style of the operator's pages.

@@ -4,7 +4,7 @@ use super::session::COOKIE;
 use crate::{
     i18n::{LANGUAGE_COOKIE, Locale, choose},
     server::{
-        http::IsHttps,
+        http::{IsConfidential, IsHttps},
         log_throttle,
         net::{ClientAddress, forwarded},
         request::cookie_of,
@@ -25,6 +25,8 @@ pub struct Visit {
     pub address: IpAddr,
     /// Whether the browser runs on this machine, without a proxy in between.
     pub is_local: bool,
+    /// Whether no network carried the request in the clear.
+    pub is_confidential: bool,
     /// The language of the answer.
     pub locale: Locale,
     /// The language that the address asks for.
@@ -60,6 +62,7 @@ impl Visit {
         Self {
             https,
             address,
+            is_confidential: parts.extensions.get() == Some(&IsConfidential(true)),
             is_local: address.is_loopback() && !forwarded::has_forwarding(headers),
             locale,
             chosen: asked.map(|_| locale),
@@ -73,7 +76,7 @@ impl Visit {
 
     /// Whether a password may cross this connection: it is encrypted, or does not leave the machine.
     pub fn is_private(&self) -> bool {
-        self.https || self.is_local
+        self.is_confidential || self.is_local
     }
 }
 
