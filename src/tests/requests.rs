@@ -72,6 +72,34 @@ async fn metrics_are_on_a_listener_of_their_own() {
 }
 
 #[tokio::test]
+async fn the_details_of_readiness_are_for_this_machine_and_the_metrics_listener() {
+    let app = TestApp::start().await;
+    let local = app.get("/readyz").await;
+    let address = app.metrics_address.expect("on");
+    let stream = tokio::net::TcpStream::connect(address)
+        .await
+        .expect("connects");
+    let by_metrics = super::harness::answer(stream, &get("/readyz")).await;
+    for answer in [&local, &by_metrics] {
+        assert!(
+            answer.contains("\"notes\"") && answer.contains("\"bytes\""),
+            "{answer}"
+        );
+    }
+    let proxied = get("/readyz").replace("\r\n\r\n", "\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n");
+    for answer in [
+        app.http_from("127.0.0.2", &get("/readyz")).await,
+        app.http(&proxied).await,
+    ] {
+        assert_eq!(status(&answer), 200, "{answer}");
+        assert!(
+            answer.ends_with(r#"{"problems":{},"ready":true}"#),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_taken_metrics_port_is_reported_with_its_setting() {
     let app = TestApp::start().await;
     let taken = app.metrics_address.expect("on").to_string();

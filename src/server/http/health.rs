@@ -3,19 +3,21 @@
 use crate::server::{
     context::AppContext,
     disk,
+    net::{forwarded, is_exempt},
     store::{Cause, FailedCommit},
     tls::ServerTls,
 };
 use axum::{
     Json,
-    extract::State,
+    extract::{ConnectInfo, State},
     response::{IntoResponse, Response},
 };
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
 use std::{
     borrow::Cow,
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -133,22 +135,41 @@ impl Probe {
     }
 }
 
-/// `/readyz`: 200 if the server can store messages, otherwise 503 with the problems.
-pub async fn ready(State(context): State<AppContext>) -> Response {
-    let problems = context.readiness.problems(&context).await;
+/// `/readyz`: 200 if the server can store messages, otherwise 503 with the problems. Only clients on
+/// this machine, and not those of a proxy, read the details.
+pub async fn ready(
+    State(context): State<AppContext>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    let is_local = is_exempt(peer.ip().to_canonical()) && !forwarded::has_forwarding(&headers);
+    readiness(&context, is_local).await
+}
+
+/// `/readyz` of the metrics listener, with the details.
+pub async fn ready_in_detail(State(context): State<AppContext>) -> Response {
+    readiness(&context, true).await
+}
+
+/// The response of a check of readiness. The details are the notes, the stored bytes and the last
+/// failed commit.
+async fn readiness(context: &AppContext, with_details: bool) -> Response {
+    let problems = context.readiness.problems(context).await;
     let ready = problems.is_empty();
     let status = if ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let bytes = json!({
-        "stored": context.store.stored_bytes(),
-        "bound": context.config.store.quota.history_bytes,
-    });
-    let notes = notes(&context);
-    let mut body = json!({ "ready": ready, "problems": problems, "notes": notes, "bytes": bytes });
-    if let Some(FailedCommit { at_ms, cause }) = context.store.last_failure() {
+    let mut body = json!({ "ready": ready, "problems": problems });
+    if with_details {
+        body["notes"] = json!(notes(context));
+        body["bytes"] = json!({
+            "stored": context.store.stored_bytes(),
+            "bound": context.config.store.quota.history_bytes,
+        });
+    }
+    if with_details && let Some(FailedCommit { at_ms, cause }) = context.store.last_failure() {
         body["last_failed_commit"] = json!({ "at": at_ms, "cause": cause_name(cause) });
     }
     (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()

@@ -61,7 +61,9 @@ pub fn router(context: AppContext) -> Router {
 
 /// The routes of the metrics listener.
 pub fn metrics_router(context: AppContext) -> Router {
-    let mut router = Router::new().route("/metrics", get(metrics::serve));
+    let mut router = Router::new()
+        .route("/metrics", get(metrics::serve))
+        .route("/readyz", get(health::ready_in_detail));
     // With DNS rebinding, a page could read metrics that are meant for this machine only.
     let listen = context.config.metrics_listen;
     if listen.is_some_and(|address| address.ip().is_loopback()) {
