@@ -173,14 +173,16 @@ export async function expectAudio(page: Page, count: number): Promise<void> {
 }
 
 /**
- * Waits until audio and video of each stream are played in sync: their estimated playout
- * timestamps, from sender reports, differ by less than a person notices.
+ * Waits until audio and video of each stream have been played in sync: their estimated playout
+ * timestamps, from sender reports, differ by less than a person notices. Not all at one moment:
+ * where five pages decode on two cores, one of three streams may wait for its turn. A stream with
+ * a constant difference is never in sync.
  */
 export async function expectLipSync(page: Page): Promise<void> {
   /** Difference of audio and video of each stream with both, in ms. */
   const apart = () =>
     page.evaluate(async () => {
-      const found: number[] = [];
+      const found: [string, number][] = [];
       for (const { pc } of window.__rtc.connections) {
         if (pc.connectionState !== 'connected') continue;
         const streams = new Map<string, string>();
@@ -194,16 +196,17 @@ export async function expectLipSync(page: Page): Promise<void> {
           const stream = streams.get(report.mid)!;
           const other = played.get(stream);
           if (other === undefined) played.set(stream, report.estimatedPlayoutTimestamp);
-          else found.push(Math.abs(other - report.estimatedPlayoutTimestamp));
+          else found.push([stream, Math.abs(other - report.estimatedPlayoutTimestamp)]);
         }
       }
       return found;
     });
+  const least = new Map<string, number>();
   await expect
     .poll(
       async () => {
-        const all = await apart();
-        return all.length > 0 && all.every((ms) => ms < 150);
+        for (const [stream, ms] of await apart()) least.set(stream, Math.min(ms, least.get(stream) ?? Infinity));
+        return least.size > 0 && [...least.values()].every((ms) => ms < 150);
       },
       { ...OFTEN, message: 'audio and video are in sync', timeout: 30_000 },
     )
