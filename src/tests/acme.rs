@@ -29,10 +29,12 @@ impl Drop for Pebble {
     }
 }
 
-/// A port that is free now.
+/// A port that is free now. It is below the ephemeral ports (on Linux from 32768), so that the
+/// system assigns it to no other socket.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
-    listener.local_addr().expect("bound").port()
+    let mut ports = (0..1000).map(|_| rand::random_range(10_000..32_000));
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.find(is_free).expect("a port is free")
 }
 
 /// Starts a program of Pebble's package; `None` if it is not installed.
