@@ -144,15 +144,15 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let layers = Layers::new(flags, env, file)?;
         layers.refuse_other_adapters()?;
+        let domains = layers.domains()?;
+        let tls = layers.tls(&domains)?;
         Ok(Self {
             profile: layers.profile,
-            listen: layers.listen(env)?,
+            listen: layers.listen(env, tls.as_ref())?,
             data_dir: layers.data_dir(),
             store: layers.store()?,
             public_url: layers.public_url()?,
-            domains: layers.domains()?,
-            tls: layers.tls()?,
-            http_listen: layers.http_listen()?,
+            http_listen: layers.http_listen(tls.as_ref())?,
             p2p_max: layers.number("p2p-max", 0..=64, "people")?,
             hide_addresses: layers.boolean("hide-addresses")?,
             call_capacity: layers.number("call-capacity", 1..=2000, "people")?,
@@ -161,7 +161,7 @@ impl Config {
             media_interfaces: layers.media_interfaces()?,
             media_threads: layers.media_threads()?,
             turn_listen: layers.address_or_off("turn-listen")?,
-            turn_tls: layers.turn_tls()?,
+            turn_tls: layers.turn_tls(tls.as_ref())?,
             ice_servers: layers.ice_servers()?,
             log: layers.log()?,
             log_format: layers.log_format()?,
@@ -187,6 +187,8 @@ impl Config {
             retention: layers.retention(file)?,
             forget_empty_rooms: layers.forget_empty_rooms()?,
             search_within: layers.search_within()?,
+            domains,
+            tls,
         })
     }
 

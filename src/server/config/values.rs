@@ -184,11 +184,15 @@ impl Layers {
     }
 
     /// The HTTP address. cargo-leptos sets another variable, which replaces the default.
-    pub fn listen(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<SocketAddr, ConfigError> {
+    pub fn listen(
+        &self,
+        env: &dyn Fn(&str) -> Option<String>,
+        tls: Option<&TlsMode>,
+    ) -> Result<SocketAddr, ConfigError> {
         let leptos = env("LEPTOS_SITE_ADDR").filter(|value| !value.trim().is_empty());
         let is_default = self.get("listen").is_default;
         let Some(value) = leptos.filter(|_| is_default) else {
-            let by_acme = matches!(self.tls()?, Some(TlsMode::Acme(_)));
+            let by_acme = matches!(tls, Some(TlsMode::Acme(_)));
             return match is_default && by_acme {
                 true => Ok(HTTPS_LISTEN),
                 false => self.address("listen"),
@@ -330,9 +334,9 @@ impl Layers {
         Ok(Some(ip.to_canonical()))
     }
 
-    /// TLS of the HTTP address.
-    pub fn tls(&self) -> Result<Option<TlsMode>, ConfigError> {
-        let names = self.domains()?.into_iter().map(CertificateName::Dns);
+    /// TLS of the HTTP address. `domains` are the names of this server.
+    pub fn tls(&self, domains: &[String]) -> Result<Option<TlsMode>, ConfigError> {
+        let names = domains.iter().cloned().map(CertificateName::Dns);
         let address = self.public_ip()?.map(CertificateName::Ip);
         let names: Vec<_> = names.chain(address).collect();
         let Some(value) = self.find("tls") else {
@@ -383,8 +387,7 @@ impl Layers {
     }
 
     /// Plain HTTP beside TLS.
-    pub fn http_listen(&self) -> Result<Option<HttpListen>, ConfigError> {
-        let tls = self.tls()?;
+    pub fn http_listen(&self, tls: Option<&TlsMode>) -> Result<Option<HttpListen>, ConfigError> {
         let Some(value) = self.find("http-listen") else {
             let by_acme = matches!(tls, Some(TlsMode::Acme(_)));
             return Ok(by_acme.then_some(HttpListen {
@@ -403,7 +406,7 @@ impl Layers {
     }
 
     /// TURN over TLS: with a certificate and its key, or with that of the HTTP address.
-    pub fn turn_tls(&self) -> Result<Option<TurnTls>, ConfigError> {
+    pub fn turn_tls(&self, tls: Option<&TlsMode>) -> Result<Option<TurnTls>, ConfigError> {
         let listen = self.address("turn-tls-listen")?;
         let (certificate, key) = (self.find("turn-tls-cert"), self.find("turn-tls-key"));
         match (certificate, key) {
@@ -420,7 +423,7 @@ impl Layers {
                     listen,
                     files: None,
                 };
-                Ok(self.tls()?.map(|_| own))
+                Ok(tls.map(|_| own))
             }
             (Some(alone), None) => Err(alone.reject("a certificate together with --turn-tls-key")),
             (None, Some(alone)) => Err(alone.reject("a key together with --turn-tls-cert")),
