@@ -13,11 +13,11 @@ use crate::{
     server::{context::AppContext, log_throttle::LogThrottle, store::StoreError},
 };
 use axum::{
-    extract::{Form, Query, Request, State},
+    extract::{Form, FromRequestParts, Query, Request, State},
     middleware::Next,
     response::{Html, IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::time::Instant;
 
@@ -61,12 +61,9 @@ pub async fn guard(State(context): State<AppContext>, request: Request, next: Ne
 pub async fn overview(
     State(context): State<AppContext>,
     visit: Visit,
+    signed_in: SignedIn,
     Query(query): Query<Fields>,
 ) -> Response {
-    let signed_in = match signed_in(&context, &visit).await {
-        Ok(signed_in) => signed_in,
-        Err(refusal) => return refusal,
-    };
     let actions = match query.contains_key("log") {
         true => ALL_ACTIONS,
         false => RECENT_ACTIONS,
@@ -81,12 +78,9 @@ pub async fn overview(
 pub async fn room(
     State(context): State<AppContext>,
     visit: Visit,
+    signed_in: SignedIn,
     Query(query): Query<Fields>,
 ) -> Response {
-    let signed_in = match signed_in(&context, &visit).await {
-        Ok(signed_in) => signed_in,
-        Err(refusal) => return refusal,
-    };
     let name = named_room(&query);
     match RoomPage::load(&context, name).await {
         Ok(room) => page::room(&visit, &signed_in, &room, said(&query)).into_response(),
@@ -96,27 +90,19 @@ pub async fn room(
 
 /// `GET /admin/history`: asks whether every message of a room is to be deleted.
 pub async fn confirm_history(
-    State(context): State<AppContext>,
     visit: Visit,
+    signed_in: SignedIn,
     Query(query): Query<Fields>,
-) -> Response {
-    match signed_in(&context, &visit).await {
-        Ok(signed_in) => {
-            page::confirm_history(&visit, &signed_in, &named_room(&query)).into_response()
-        }
-        Err(refusal) => refusal,
-    }
+) -> Html<String> {
+    page::confirm_history(&visit, &signed_in, &named_room(&query))
 }
 
 /// `GET /admin/backup`: downloads a backup.
 pub async fn download(
     State(context): State<AppContext>,
-    visit: Visit,
+    _: SignedIn,
     Query(query): Query<Fields>,
 ) -> Response {
-    if let Err(refusal) = signed_in(&context, &visit).await {
-        return refusal;
-    }
     let Some(name) = query.get("name").and_then(|name| BackupName::parse(name)) else {
         return StatusCode::NOT_FOUND.into_response();
     };
@@ -271,12 +257,17 @@ pub async fn script() -> Response {
 }
 
 /// The session of a request, or the page for somebody without one.
-async fn signed_in(context: &AppContext, visit: &Visit) -> Result<SignedIn, Response> {
-    match session::access(context, visit).await {
-        Ok(Access::SignedIn(signed_in)) => Ok(signed_in),
-        Ok(Access::SignedOut) => Err(page::sign_in(visit, None).into_response()),
-        Ok(Access::Nobody) => Err(page::sentence(visit, PageOf::Nobody).into_response()),
-        Err(error) => Err(unavailable(visit, &error)),
+impl FromRequestParts<AppContext> for SignedIn {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, context: &AppContext) -> Result<Self, Response> {
+        let visit = Visit::of(parts);
+        match session::access(context, &visit).await {
+            Ok(Access::SignedIn(signed_in)) => Ok(signed_in),
+            Ok(Access::SignedOut) => Err(page::sign_in(&visit, None).into_response()),
+            Ok(Access::Nobody) => Err(page::sentence(&visit, PageOf::Nobody).into_response()),
+            Err(error) => Err(unavailable(&visit, &error)),
+        }
     }
 }
 
