@@ -9,166 +9,93 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    net::tcp::OwnedWriteHalf,
 };
 use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 
-/// A connection over TLS.
-type Tls = TlsStream<WriteTimeoutStream>;
+/// A connection over TLS. Boxed: the state of TLS is large, and most connections have none.
+type Tls = Box<TlsStream<WriteTimeoutStream>>;
 
-/// A connection that carries requests.
-pub enum ClientStream {
-    /// A TCP connection without TLS.
-    Plain(WriteTimeoutStream),
-    /// A connection over TLS. Boxed: the state of TLS is large, and most connections have none.
-    Tls(Box<Tls>),
-}
-
-impl ClientStream {
-    /// The two halves. From here on the limits of the reader's queue replace the write timeout.
-    pub fn split(self) -> (ClientReadHalf, ClientWriteHalf) {
-        match self {
-            Self::Plain(stream) => {
-                let (read, write) = stream.into_inner().into_split();
-                (ClientReadHalf::Plain(read), ClientWriteHalf::Plain(write))
-            }
-            Self::Tls(mut stream) => {
-                stream.get_mut().0.remove_limit();
-                let shared = SharedTls(Arc::new(Mutex::new(stream)));
-                (
-                    ClientReadHalf::Tls(shared.clone()),
-                    ClientWriteHalf::Tls(shared),
-                )
-            }
-        }
-    }
-}
-
-impl AsyncRead for ClientStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for ClientStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
-    }
-}
-
-/// A TLS connection that two tasks use, one for each direction. The lock is held for one poll.
-#[derive(Clone)]
-pub struct SharedTls(Arc<Mutex<Box<Tls>>>);
-
-impl SharedTls {
-    /// Polls the connection.
-    fn with<T>(&self, poll: impl FnOnce(Pin<&mut Tls>) -> T) -> T {
-        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        poll(Pin::new(&mut **stream))
-    }
-}
+/// A connection that carries requests: TCP without TLS, or TLS.
+pub type ClientStream = Either<WriteTimeoutStream, Tls>;
 
 /// The half that reads.
-pub enum ClientReadHalf {
-    /// Of a connection without TLS.
-    Plain(OwnedReadHalf),
-    /// Of a connection over TLS.
-    Tls(SharedTls),
+pub type ClientReadHalf = Box<dyn AsyncRead + Send + Unpin>;
+
+/// The half that writes.
+pub type ClientWriteHalf = Box<dyn WriteHalf>;
+
+/// What the writer of a WebSocket needs beyond writing.
+pub trait WriteHalf: AsyncWrite + Send + Unpin {
+    /// Makes the kernel discard unsent bytes and reset the connection when it closes.
+    fn set_zero_linger(&self);
 }
 
-impl AsyncRead for ClientReadHalf {
+/// The two halves of a connection. From here on the limits of the reader's queue replace the write
+/// timeout.
+pub fn split(stream: ClientStream) -> (ClientReadHalf, ClientWriteHalf) {
+    match stream {
+        Either::Left(stream) => {
+            let (read, write) = stream.into_inner().into_split();
+            (Box::new(read), Box::new(write))
+        }
+        Either::Right(mut stream) => {
+            stream.get_mut().0.remove_limit();
+            let shared = Shared(Arc::new(Mutex::new(stream)));
+            (Box::new(shared.clone()), Box::new(shared))
+        }
+    }
+}
+
+impl WriteHalf for OwnedWriteHalf {
+    fn set_zero_linger(&self) {
+        let _ = self.as_ref().set_zero_linger();
+    }
+}
+
+/// A connection that two tasks use, one for each direction. The lock is held for one poll.
+struct Shared<S>(Arc<Mutex<S>>);
+
+impl<S> Clone for Shared<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S: Unpin> Shared<S> {
+    /// Polls the connection.
+    fn with<T>(&self, poll: impl FnOnce(Pin<&mut S>) -> T) -> T {
+        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        poll(Pin::new(&mut *stream))
+    }
+}
+
+impl WriteHalf for Shared<Tls> {
+    fn set_zero_linger(&self) {
+        self.with(|stream| {
+            let _ = stream.get_ref().0.get_ref().set_zero_linger();
+        });
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Shared<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(half) => Pin::new(half).poll_read(context, buffer),
-            Self::Tls(shared) => shared.with(|stream| stream.poll_read(context, buffer)),
-        }
+        self.with(|stream| stream.poll_read(context, buffer))
     }
 }
 
-/// The half that writes.
-pub enum ClientWriteHalf {
-    /// Of a connection without TLS.
-    Plain(OwnedWriteHalf),
-    /// Of a connection over TLS.
-    Tls(SharedTls),
-}
-
-impl ClientWriteHalf {
-    /// Makes the kernel discard unsent bytes and reset the connection when it closes.
-    pub fn set_zero_linger(&self) {
-        let discard = |stream: &TcpStream| {
-            let _ = stream.set_zero_linger();
-        };
-        match self {
-            Self::Plain(half) => discard(half.as_ref()),
-            Self::Tls(shared) => shared.with(|stream| discard(stream.get_ref().0.get_ref())),
-        }
-    }
-}
-
-impl AsyncWrite for ClientWriteHalf {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Shared<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(half) => Pin::new(half).poll_write(context, bytes),
-            Self::Tls(shared) => shared.with(|stream| stream.poll_write(context, bytes)),
-        }
+        self.with(|stream| stream.poll_write(context, bytes))
     }
 
     fn poll_write_vectored(
@@ -176,27 +103,18 @@ impl AsyncWrite for ClientWriteHalf {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(half) => Pin::new(half).poll_write_vectored(context, slices),
-            Self::Tls(shared) => shared.with(|stream| stream.poll_write_vectored(context, slices)),
-        }
+        self.with(|stream| stream.poll_write_vectored(context, slices))
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        self.with(|stream| stream.is_write_vectored())
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(half) => Pin::new(half).poll_flush(context),
-            Self::Tls(shared) => shared.with(|stream| stream.poll_flush(context)),
-        }
+        self.with(|stream| stream.poll_flush(context))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(half) => Pin::new(half).poll_shutdown(context),
-            Self::Tls(shared) => shared.with(|stream| stream.poll_shutdown(context)),
-        }
+        self.with(|stream| stream.poll_shutdown(context))
     }
 }

@@ -344,7 +344,7 @@ impl ConnectionServer {
         };
         let ended = match &self.tls {
             None => {
-                let stream = ClientStream::Plain(self.limited(stream));
+                let stream = ClientStream::Left(self.limited(stream));
                 self.serve_http1(stream, connection, head_timeout).await
             }
             Some(tls) => {
@@ -377,7 +377,7 @@ impl ConnectionServer {
             return Ok(());
         }
         if first != [TLS_HANDSHAKE] {
-            let stream = ClientStream::Plain(self.limited(stream));
+            let stream = ClientStream::Left(self.limited(stream));
             let connection = Connection {
                 router: tls.plain.clone(),
                 ..connection
@@ -401,12 +401,12 @@ impl ConnectionServer {
             Some(ALPN_ACME) => Ok(stream.shutdown().await?),
             Some(ALPN_H2) => {
                 let written = stream.get_mut().0.count_written();
-                let stream = ClientStream::Tls(Box::new(stream));
+                let stream = ClientStream::Right(Box::new(stream));
                 self.serve_http2(stream, written, connection, head_timeout)
                     .await
             }
             Some(_) | None => {
-                let stream = ClientStream::Tls(Box::new(stream));
+                let stream = ClientStream::Right(Box::new(stream));
                 self.serve_http1(stream, connection, head_timeout).await
             }
         }

@@ -19,7 +19,7 @@ pub mod permits;
 pub mod sockets;
 pub mod write_timeout;
 
-pub use client_stream::{ClientReadHalf, ClientStream, ClientWriteHalf};
+pub use client_stream::{ClientReadHalf, ClientStream, ClientWriteHalf, split};
 pub use forwarded::{ClientAddress, TrustedProxies};
 pub use permits::{
     AddressRateLimiter, AddressRateLimits, Exhausted, KeyedRateLimiter, KindRate, Network, Permit,

@@ -7,7 +7,7 @@ use crate::{
         context::AppContext,
         http::connection::{Connection, Disconnect, Inbound, InboundSource, departure_of},
         limits::Timing,
-        net::{ClientAddress, ClientReadHalf, ClientStream, ClientWriteHalf},
+        net::{ClientAddress, ClientReadHalf, ClientStream, ClientWriteHalf, split},
         rooms::{Departure, Outbox, outbox},
     },
 };
@@ -130,7 +130,7 @@ impl Socket {
 /// buffer of the request, which is larger than the rest of a socket.
 fn split_upgraded(upgraded: Upgraded) -> Option<(ClientReadHalf, ClientWriteHalf, Vec<u8>)> {
     let parts = upgraded.downcast::<TokioIo<ClientStream>>().ok()?;
-    let (reading, writing) = parts.io.into_inner().split();
+    let (reading, writing) = split(parts.io.into_inner());
     Some((reading, writing, parts.read_buf.to_vec()))
 }
 
