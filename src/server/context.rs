@@ -3,7 +3,7 @@
 use super::{
     blocked_media::BlockedMedia,
     config::Config,
-    http::{Assets, ConnectionPermits, OpenSockets, PollRegistry, Readiness},
+    http::{Assets, ConnectionPermits, MetricsToken, OpenSockets, PollRegistry, Readiness},
     limits::{MAX_POLLS, MAX_SOCKETS, Timing},
     metrics::{Counter, HttpMetrics},
     net::{PermitLimits, Permits, RequestRateLimiter},
@@ -62,6 +62,8 @@ pub struct Shared {
     pub sweeps: SweepStatus,
     /// The certificate of the HTTP listener; `None` without TLS.
     pub tls: Option<ServerTls>,
+    /// The secret by which metrics are read over a network; `None` if they are not.
+    pub metrics_token: Option<Arc<MetricsToken>>,
     /// Reports of clients whose media does not get through.
     pub blocked_media: Arc<BlockedMedia>,
     /// The account of the operator, and the state of its pages.
@@ -134,6 +136,7 @@ impl AppContext {
             readiness: Readiness::default(),
             sweeps: SweepStatus::default(),
             tls: None,
+            metrics_token: None,
             blocked_media: Arc::default(),
             operator: Arc::default(),
             timing,

@@ -64,6 +64,14 @@ pub enum ServeError {
         /// The error of the operating system.
         error: std::io::Error,
     },
+    /// The file with the token of metrics cannot be used.
+    #[error("--metrics-token-file (NOOM_METRICS_TOKEN_FILE): \"{path}\" cannot be used: {error}")]
+    MetricsToken {
+        /// The configured path.
+        path: String,
+        /// Why it cannot be used.
+        error: std::io::Error,
+    },
     /// The SFU cannot start.
     #[error(transparent)]
     Sfu(#[from] SfuError),

@@ -11,7 +11,7 @@ use super::{
     context::AppContext,
     empty_rooms,
     error::{self, ServeError},
-    http::{machine_name, metrics_router, names_of_machine, redirect_router, router},
+    http::{MetricsToken, machine_name, metrics_router, names_of_machine, redirect_router, router},
     invitation,
     limits::{RESERVED_CONNECTIONS, STOP_TIMEOUT, Timing},
     load,
@@ -153,12 +153,16 @@ impl Server {
         }
         sfu.set_addresses(&advertised);
         let tls = open_tls(&config)?;
+        let metrics_token = read_metrics_token(&config)?;
         let (stop, stopping) = watch::channel(false);
         let context = AppContext::new(config, store, sfu, timing, stopping);
         let rates = context.request_rates.clone();
         let (config, sfu) = (&context.config, &context.sfu);
         let relay = turn_relay::start(config, sfu, &advertised, tls.as_ref(), rates).await?;
-        let context = context.with(|shared| shared.tls = tls);
+        let context = context.with(|shared| {
+            shared.tls = tls;
+            shared.metrics_token = metrics_token;
+        });
         if let Some(relay) = &relay {
             context.rooms.set_relays(relay.clone());
         }
@@ -316,6 +320,18 @@ fn open_tls(config: &Config) -> Result<Option<ServerTls>, ServeError> {
     let names = names_of_machine(&machine_name());
     let tls = ServerTls::open(mode, &config.data_dir, names, &machine_addresses())?;
     Ok(Some(tls))
+}
+
+/// Reads the token of metrics. Returns `None` if there is none.
+fn read_metrics_token(config: &Config) -> Result<Option<Arc<MetricsToken>>, ServeError> {
+    let Some(path) = &config.metrics_token_file else {
+        return Ok(None);
+    };
+    let read = MetricsToken::read(path).map_err(|error| ServeError::MetricsToken {
+        path: path.display().to_string(),
+        error,
+    });
+    Ok(Some(Arc::new(read?)))
 }
 
 /// Opens the listener for plain HTTP beside TLS. Returns `None` if the default address is taken:

@@ -99,6 +99,102 @@ async fn the_details_of_readiness_are_for_this_machine_and_the_metrics_listener(
     }
 }
 
+/// A GET of this path with a token.
+fn with_token(path: &str, headers: &str) -> String {
+    get(path).replace("\r\n\r\n", &format!("\r\n{headers}\r\n\r\n"))
+}
+
+#[tokio::test]
+async fn metrics_at_the_public_listener_need_the_token_and_a_private_connection() {
+    let files = tempfile::tempdir().expect("a directory");
+    let file = files.path().join("token");
+    std::fs::write(&file, "a-token-of-metrics\n").expect("written");
+    let file = file.display().to_string();
+    let flags = [
+        "--metrics-token-file",
+        &file,
+        "--trusted-proxies",
+        "127.0.0.2",
+    ];
+    let app = TestApp::start_with(long_timing(), &flags).await;
+    let right = "Authorization: Bearer a-token-of-metrics";
+    let by_proxy = |path: &str, headers: &str, scheme: &str| {
+        let proxy =
+            format!("{headers}\r\nX-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: {scheme}");
+        with_token(path, &proxy)
+    };
+    let local = app.http(&with_token("/metrics", right)).await;
+    assert!(
+        status(&local) == 200 && local.contains("noom_rooms 0"),
+        "{local}"
+    );
+    let https = by_proxy("/metrics", right, "https");
+    assert_eq!(status(&app.http_from("127.0.0.2", &https).await), 200);
+    let details = by_proxy("/readyz", right, "https");
+    let details = app.http_from("127.0.0.2", &details).await;
+    assert!(
+        details.contains("\"notes\"") && details.contains("\"bytes\""),
+        "{details}"
+    );
+    for (path, headers, scheme, expected) in [
+        ("/metrics", right, "http", 403),
+        ("/readyz", right, "http", 403),
+        (
+            "/metrics",
+            "Authorization: Bearer a-token-of-metric",
+            "https",
+            401,
+        ),
+        (
+            "/readyz",
+            "Authorization: Bearer a-token-of-metric",
+            "https",
+            401,
+        ),
+        ("/metrics", "Accept: */*", "https", 401),
+        ("/readyz", "Accept: */*", "https", 200),
+    ] {
+        let answer = app
+            .http_from("127.0.0.2", &by_proxy(path, headers, scheme))
+            .await;
+        assert_eq!(status(&answer), expected, "{path} {headers} {scheme}");
+        assert!(
+            !answer.contains("noom_") && !answer.contains("notes"),
+            "{answer}"
+        );
+    }
+    for _ in 0..30 {
+        let guess = by_proxy("/metrics", "Authorization: Bearer guess", "https");
+        app.http_from("127.0.0.2", &guess).await;
+    }
+    assert_eq!(status(&app.http_from("127.0.0.2", &https).await), 429);
+}
+
+#[tokio::test]
+async fn a_file_that_holds_no_token_is_reported_with_its_setting() {
+    let data = super::harness::data_directory();
+    let directory = data.path().display().to_string();
+    let file = data.path().join("token");
+    std::fs::write(&file, "two words are none").expect("written");
+    let file = file.display().to_string();
+    let words = [
+        ["--listen", "127.0.0.1:0"],
+        ["--data-dir", &directory],
+        ["--media-listen", "127.0.0.1:0"],
+        ["--turn-listen", "off"],
+        ["--metrics-listen", "off"],
+        ["--metrics-token-file", &file],
+    ];
+    let words = ["noom"].into_iter().chain(words.into_iter().flatten());
+    let flags = Flags::try_parse_from(words).expect("flags");
+    let config = Config::resolve(&flags, &|_| None, &FileLayer::default()).expect("config");
+    let error = Server::bind(config, Timing::default()).await.err();
+    let line = error.expect("no token").to_string();
+    let start =
+        format!("--metrics-token-file (NOOM_METRICS_TOKEN_FILE): \"{file}\" cannot be used");
+    assert!(line.starts_with(&start), "{line}");
+}
+
 #[tokio::test]
 async fn a_taken_metrics_port_is_reported_with_its_setting() {
     let app = TestApp::start().await;

@@ -105,6 +105,8 @@ pub struct Config {
     pub total_rates: TotalRateLimits,
     /// Address of the metrics listener; `None` if off.
     pub metrics_listen: Option<SocketAddr>,
+    /// The file with the token by which metrics are read at the HTTP address; `None` if they are not.
+    pub metrics_token_file: Option<PathBuf>,
     /// Retention of messages.
     pub retention: Retention,
     /// How long a room without messages is kept; `None` is for ever.
@@ -184,6 +186,7 @@ impl Config {
             request_rates: layers.address_rates()?,
             total_rates: layers.total_rates()?,
             metrics_listen: layers.address_or_off("metrics-listen")?,
+            metrics_token_file: layers.path("metrics-token-file"),
             retention: layers.retention(file)?,
             forget_empty_rooms: layers.forget_empty_rooms()?,
             search_within: layers.search_within()?,

@@ -165,7 +165,7 @@ pub(super) fn help_text(help: &str, variable: &str, default: &str) -> String {
 }
 
 /// Every setting, in the order of `--help`.
-pub(super) const SETTINGS: [Setting; 46] = [
+pub(super) const SETTINGS: [Setting; 47] = [
     Setting::new(
         "listen",
         "IP:PORT",
@@ -453,7 +453,14 @@ pub(super) const SETTINGS: [Setting; 46] = [
         "metrics-listen",
         "IP:PORT|off",
         DefaultValue::Value("127.0.0.1:9464"),
-        "Where /metrics is answered, IP:port, or off; nowhere else",
+        "Where /metrics is answered without a token, IP:port, or off",
+    ),
+    Setting::new(
+        "metrics-token-file",
+        "FILE",
+        DefaultValue::Unset("none"),
+        "File with a token of 16 characters or more. With Authorization: Bearer and this token, \
+         /metrics and the details of /readyz are answered at the HTTP address, over TLS",
     ),
     Setting::new(
         "keep-days",

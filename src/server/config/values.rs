@@ -215,6 +215,11 @@ impl Layers {
         PathBuf::from(&self.get("data-dir").value)
     }
 
+    /// The path of a file without a default.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        self.find(name).map(|value| PathBuf::from(&value.value))
+    }
+
     /// The number of media threads; by default one per core, except for one core.
     pub fn media_threads(&self) -> Result<usize, ConfigError> {
         match self.find("media-threads") {
@@ -380,9 +385,7 @@ impl Layers {
             names,
             directory: directory.value.clone(),
             email: email.map(|email| email.value.trim().to_owned()),
-            ca_file: self
-                .find("acme-ca-file")
-                .map(|file| PathBuf::from(&file.value)),
+            ca_file: self.path("acme-ca-file"),
         })
     }
 

@@ -1,5 +1,6 @@
 //! Health checks: liveness (`/healthz`) and readiness (`/readyz`).
 
+use super::metrics_token::has_token;
 use crate::server::{
     context::AppContext,
     disk,
@@ -9,10 +10,10 @@ use crate::server::{
 };
 use axum::{
     Json,
-    extract::{ConnectInfo, State},
+    extract::{ConnectInfo, Request, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 use serde_json::json;
 use std::{
     borrow::Cow,
@@ -136,14 +137,18 @@ impl Probe {
 }
 
 /// `/readyz`: 200 if the server can store messages, otherwise 503 with the problems. Only clients on
-/// this machine, and not those of a proxy, read the details.
+/// this machine, not those of a proxy, and clients with the token of metrics read the details.
 pub async fn ready(
     State(context): State<AppContext>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Response {
-    let is_local = is_exempt(peer.ip().to_canonical()) && !forwarded::has_forwarding(&headers);
-    readiness(&context, is_local).await
+    let (extensions, headers) = (request.extensions(), request.headers());
+    let is_local = is_exempt(peer.ip().to_canonical()) && !forwarded::has_forwarding(headers);
+    match has_token(&context, extensions, headers) {
+        Ok(has_token) => readiness(&context, is_local || has_token).await,
+        Err(refusal) => refusal.into_response(),
+    }
 }
 
 /// `/readyz` of the metrics listener, with the details.

@@ -1,5 +1,6 @@
 //! `/metrics`: counters and gauges of this server in the Prometheus text format.
 
+use super::metrics_token::{TokenRefusal, has_token};
 use crate::server::{context::AppContext, disk, load};
 use axum::{
     extract::{Request, State},
@@ -18,6 +19,15 @@ pub async fn serve(State(context): State<AppContext>) -> Response {
     let mut text = String::new();
     encode(&mut text, &registry(&context)).expect("a String takes any text");
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response()
+}
+
+/// Answers a scrape that carries the token, at the public listener.
+pub async fn serve_with_token(context: State<AppContext>, request: Request) -> Response {
+    match has_token(&context, request.extensions(), request.headers()) {
+        Ok(true) => serve(context).await,
+        Ok(false) => TokenRefusal::Unauthorized.into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
 }
 
 /// Collects the metrics of a server for one scrape.

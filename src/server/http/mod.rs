@@ -11,7 +11,8 @@
 //! * [`refusal`] answers requests beyond a rate and malformed ones.
 //! * [`assets`] serves the embedded files that pages load; [`asset_names`] finds their hashed
 //!   names.
-//! * [`health`] answers `/healthz` and `/readyz`; [`metrics`] answers `/metrics`.
+//! * [`health`] answers `/healthz` and `/readyz`; [`metrics`] answers `/metrics`,
+//!   over a network by a secret ([`metrics_token`]).
 //! * [`connection`] serves the room protocol to one client, over [`ws`] or [`long_poll`].
 
 mod asset_names;
@@ -25,6 +26,7 @@ mod host;
 mod lan;
 mod long_poll;
 mod metrics;
+mod metrics_token;
 mod options;
 mod pages;
 mod redirect;
@@ -40,6 +42,7 @@ pub use connection::ConnectionPermits;
 pub use health::{OpenSockets, Readiness, notes};
 pub use host::{machine_name, names_of_machine};
 pub use long_poll::PollRegistry;
+pub use metrics_token::MetricsToken;
 pub use redirect::redirect_router;
 pub use router::{metrics_router, router};
 pub use security::content_security_policy;

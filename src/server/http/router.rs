@@ -56,6 +56,11 @@ pub fn router(context: AppContext) -> Router {
         .merge(pages)
         .merge(operator)
         .fallback(fallback);
+    // Without a token there is no such page here.
+    let router = match &context.metrics_token {
+        Some(_) => router.route("/metrics", get(metrics::serve_with_token)),
+        None => router,
+    };
     protect(router, &context).with_state(context)
 }
 
