@@ -6,8 +6,10 @@ use crate::i18n::*;
 use crate::protocol::{MAX_NICKNAME_CHARS, MAX_ROOM_NAME_CHARS};
 use crate::words;
 use leptos::attr::custom::custom_attribute;
-use leptos::form::ActionForm;
+use leptos::ev::SubmitEvent;
+use leptos::form::FromFormData;
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 use leptos_router::hooks::use_query_map;
 
 /// The welcome page.
@@ -70,8 +72,22 @@ fn JoinForm(
         Some(result) => result.unwrap_or_else(Some),
         None => refused.clone(),
     });
+    let join = move |event: SubmitEvent| {
+        // Otherwise the browser sends the form.
+        if let Ok(form) = JoinRoom::from_event(&event) {
+            event.prevent_default();
+            action.dispatch(form);
+        }
+    };
     view! {
-        <ActionForm action attr:class="form" attr:novalidate=true attr:autocomplete="off">
+        <form
+            class="form"
+            method="post"
+            action=JoinRoom::url()
+            novalidate=true
+            autocomplete="off"
+            on:submit=join
+        >
             <WithoutScriptField />
             <TextField
                 name="nickname"
@@ -100,7 +116,7 @@ fn JoinForm(
                 {words!(i18n, welcome.join)}
                 <Icon name=IconName::Forward />
             </button>
-        </ActionForm>
+        </form>
     }
 }
 
