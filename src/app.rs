@@ -2,11 +2,12 @@
 
 #[cfg(feature = "ssr")]
 use crate::api::THEME_COOKIE;
-use crate::components::{TimeZone, keep_without_script};
+use crate::components::{TimeZone, page_address};
 #[cfg(feature = "ssr")]
 use crate::components::{is_without_script, provide_without_script};
 use crate::i18n::*;
 use crate::pages::{NotFoundPage, RoomRoute, WelcomePage};
+use crate::paths;
 use leptos::prelude::*;
 use leptos::text_prop::TextProp;
 use leptos_i18n::Locale as _;
@@ -21,6 +22,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     let PageFacts {
         theme,
         secure,
+        base,
         css,
         scripts,
         again,
@@ -39,7 +41,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     };
     view! {
         <!DOCTYPE html>
-        <html data-theme=theme data-secure=secure>
+        <html data-theme=theme data-secure=secure data-base=base>
             <head>
                 <meta charset="utf-8" />
                 <meta
@@ -50,8 +52,8 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <meta name="referrer" content="same-origin" />
                 <meta name="color-scheme" content="light dark" />
                 <link rel="stylesheet" href=css />
-                <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
-                <link rel="manifest" href="/manifest.webmanifest" />
+                <link rel="icon" href=paths::address("/favicon.svg") type="image/svg+xml" />
+                <link rel="manifest" href=paths::address("/manifest.webmanifest") />
                 <AutoReload options=options.clone() />
                 {start}
                 <MetaTags />
@@ -71,11 +73,11 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
 /// The banner of the page without script: the reason, what works, and a link back.
 #[component]
 fn WithoutScriptBody(
-    /// The address of the page with script.
+    /// The path of the page with script.
     again: String,
 ) -> impl IntoView {
     let locale = language_of_page();
-    let here = keep_without_script(again.clone());
+    let (again, here) = (paths::address(&again), page_address(&again));
     view! {
         <div class="plain" role="alert">
             <div>
@@ -109,9 +111,11 @@ struct PageFacts {
     theme: Option<String>,
     /// Set if cookies are `Secure`.
     secure: Option<&'static str>,
+    /// The base path, unless it is empty.
+    base: Option<String>,
     css: String,
     scripts: Scripts,
-    /// On a page without script: the address of the page with script.
+    /// On a page without script: the path of the page with script.
     again: Option<String>,
 }
 
@@ -132,22 +136,26 @@ fn page_facts() -> PageFacts {
 
     request::set_page_policy();
     provide_without_script();
+    paths::provide_base_path();
     let locale = request::locale();
     if request::query("lang").is_some() {
         request::set_cookie(LANGUAGE_COOKIE, Some(locale.as_str()), false);
     }
     let names = expect_context::<AppContext>().assets.names();
+    let file = |name: String| paths::address(&format!("/pkg/{name}"));
+    let base = paths::base();
     PageFacts {
         theme: request::cookie(THEME_COOKIE).filter(|theme| theme == "light" || theme == "dark"),
         secure: request::is_https().then_some(""),
-        css: format!("/pkg/{}", names.css),
+        base: (!base.is_root()).then(|| base.to_string()),
+        css: file(names.css),
         scripts: Scripts {
-            js: format!("/pkg/{}", names.js),
-            wasm: format!("/pkg/{}", names.wasm),
+            js: file(names.js),
+            wasm: file(names.wasm),
             room: names
                 .room
                 .filter(|_| request::path().starts_with("/room/"))
-                .map(|files| files.map(|name| format!("/pkg/{name}"))),
+                .map(|files| files.map(file)),
             wait: td_string!(locale, common.waits_for_server),
         },
         again: is_without_script().then(request::address_without_plain),
@@ -161,6 +169,7 @@ fn page_facts() -> PageFacts {
     PageFacts {
         theme: None,
         secure: None,
+        base: None,
         css: none(),
         scripts: Scripts {
             js: none(),
@@ -245,7 +254,7 @@ pub fn App() -> impl IntoView {
     let room = Lazy::<RoomRoute>::new();
     view! {
         <Html attr:lang=language_attribute(i18n) />
-        <Router>
+        <Router base=paths::router_base()>
             <div class="page">
                 <Routes fallback=NotFoundPage>
                     <Route path=path!("/") view=WelcomePage ssr=SsrMode::Async />

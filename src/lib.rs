@@ -7,6 +7,7 @@
 //!
 //! * [`protocol`] the messages of the room protocol; both halves.
 //! * [`state`] the state of a page, as plain data with a pure `apply`; both halves.
+//! * [`paths`] the addresses of this site.
 //! * [`session`] the handle that components use; does nothing on the server.
 //! * [`pages`], [`components`] one file per URL, one file per component.
 //! * [`app`], [`api`], [`i18n`] the shell and its routes, the server functions, translations.
@@ -26,6 +27,7 @@ pub mod browser;
 pub mod components;
 pub mod i18n;
 pub mod pages;
+pub mod paths;
 pub mod protocol;
 #[cfg(feature = "ssr")]
 pub mod server;
@@ -39,7 +41,7 @@ mod tests;
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
     use leptos::mount::hydrate_from_async;
-    browser::dom::page::report_panics();
+    browser::dom::page::prepare();
     wasm_bindgen_futures::spawn_local(components::hydrate_whole(async {
         let body = leptos::tachys::dom::body();
         hydrate_from_async(body, app::App).await.forget();
@@ -51,6 +53,6 @@ pub fn hydrate() {
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn render() {
-    browser::dom::page::report_panics();
+    browser::dom::page::prepare();
     leptos::mount::mount_to_body(app::App);
 }

@@ -38,7 +38,7 @@ const restore = (fields, root) => {
 const reachable = async () => {
   for (let wait = 500; ; wait = Math.min(2 * wait, 3e4)) {
     try {
-      if ((await fetch('/favicon.svg', { method: 'HEAD', cache: 'no-store' })).status < 500) return;
+      if ((await fetch(facts.js, { method: 'HEAD', cache: 'no-store' })).status < 500) return;
     } catch {}
     if (wait == 500) {
       const note = document.createElement('p');

@@ -1,6 +1,6 @@
 //! The head of every page except the call: name, language and theme.
 
-use crate::components::{Icon, IconName, is_without_script, keep_without_script};
+use crate::components::{Icon, IconName, is_without_script, page_address};
 use crate::i18n::*;
 use crate::words;
 use leptos::prelude::*;
@@ -15,7 +15,7 @@ pub fn Masthead() -> impl IntoView {
             {words!(i18n, common.skip)}
         </a>
         <header class="masthead">
-            <a class="masthead__logo" href=keep_without_script("/".to_owned())>
+            <a class="masthead__logo" href=page_address("/")>
                 "Noom"
             </a>
             <div class="masthead__tools">

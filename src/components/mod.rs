@@ -32,4 +32,4 @@ pub use time_zone::TimeZone;
 pub use title::PageTitle;
 #[cfg(feature = "ssr")]
 pub use without_script::provide_without_script;
-pub use without_script::{WithoutScriptField, is_without_script, keep_without_script};
+pub use without_script::{WithoutScriptField, is_without_script, page_address};

@@ -1,6 +1,6 @@
 //! The list of open rooms: rendered by the server, updated by the script.
 
-use crate::components::{ErasedShow, keep_without_script};
+use crate::components::{ErasedShow, page_address};
 use crate::i18n::{people, *};
 use crate::protocol::RoomSummary;
 use crate::words;
@@ -46,7 +46,7 @@ fn OpenRoom(
         <li class="rooms__item">
             <a
                 class="rooms__link"
-                href=keep_without_script(name.path())
+                href=page_address(&name.path())
                 rel=name.link_rel()
                 translate="no"
             >

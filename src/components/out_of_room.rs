@@ -1,6 +1,6 @@
 //! The page of somebody who is not in the room: it is full, or the operator said so.
 
-use crate::components::{Masthead, NAME_PLACEHOLDERS, isolate_names};
+use crate::components::{Masthead, NAME_PLACEHOLDERS, isolate_names, page_address};
 use crate::i18n::*;
 use crate::protocol::RoomName;
 use crate::state::connection::Phase;
@@ -45,7 +45,7 @@ pub fn OutOfRoom(
                 >
                     {words!(i18n, common.try_again)}
                 </button>
-                <a class="button button--quiet" href="/">
+                <a class="button button--quiet" href=page_address("/")>
                     {words!(i18n, common.home)}
                 </a>
             </div>

@@ -3,9 +3,10 @@
 use crate::components::ErasedShow;
 use crate::components::call::JoinCall;
 use crate::components::{
-    Avatar, Icon, IconName, LanguageSwitch, Rename, ThemeSwitch, keep_without_script,
+    Avatar, Icon, IconName, LanguageSwitch, Rename, ThemeSwitch, page_address,
 };
 use crate::i18n::{people, *};
+use crate::paths::{address, to_address};
 use crate::protocol::{ParticipantId, Person};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
@@ -31,7 +32,7 @@ pub fn PeopleSidebar(
     view! {
         <aside id="people" class="room__side" class:is-open=open>
             <div class="room__tools">
-                <a class="back" href=keep_without_script("/".to_owned())>
+                <a class="back" href=page_address("/")>
                     <Icon name=IconName::Back />
                     <span>{words!(i18n, room.back)}</span>
                 </a>
@@ -144,7 +145,7 @@ fn CopyLink() -> impl IntoView {
     let copy = move |_| {
         #[cfg(feature = "hydrate")]
         {
-            let path = expect_context::<Session>().name().path();
+            let path = address(&expect_context::<Session>().name().path());
             crate::browser::dom::clipboard::copy_address(&path, move || copied.set(true));
         }
         #[cfg(not(feature = "hydrate"))]
@@ -171,7 +172,7 @@ fn LeaveRoom() -> impl IntoView {
     let navigate = use_navigate();
     let leave = move |_| {
         session.disconnect();
-        navigate("/", Default::default());
+        navigate(&address("/"), to_address());
     };
     view! {
         <button class="button button--quiet" type="button" on:click=leave>

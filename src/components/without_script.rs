@@ -1,6 +1,7 @@
 //! The page without script (`?plain=1`), for browsers in which the script failed. Only the
 //! server renders it, and its forms and links lead to pages without script.
 
+use crate::paths;
 use leptos::prelude::*;
 
 /// Context value: whether the page is without script. Cached, because it is read often.
@@ -24,13 +25,15 @@ pub fn is_without_script() -> bool {
     false
 }
 
-/// An address of this site with `?plain=1`, if the current page is without script.
-pub fn keep_without_script(path: String) -> String {
+/// The address of a page of this site for a link, with `?plain=1` if the current page is without
+/// script.
+pub fn page_address(path: &str) -> String {
+    let address = paths::address(path);
     #[cfg(feature = "ssr")]
     if is_without_script() {
-        return crate::api::plain_path(path);
+        return crate::api::plain_path(address);
     }
-    path
+    address
 }
 
 /// A hidden field by which a form's server function recognises a page without script.

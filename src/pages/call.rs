@@ -6,7 +6,9 @@
 
 use crate::components::call::{CallControls, CallStage, DeviceProblems, DeviceSettings, Prejoin};
 use crate::components::chat::Chat;
-use crate::components::{Banner, ErasedShow, Hydration, Icon, IconName, LanguageSwitch};
+use crate::components::{
+    Banner, ErasedShow, Hydration, Icon, IconName, LanguageSwitch, page_address,
+};
 use crate::i18n::{people, *};
 use crate::protocol::Devices;
 use crate::session::Session;
@@ -111,7 +113,7 @@ fn CallBar() -> impl IntoView {
         <header class="call__bar">
             <a
                 class="back"
-                href=name.path()
+                href=page_address(&name.path())
                 rel=name.link_rel()
                 aria-label=words!(i18n, call.back_to_room)
             >

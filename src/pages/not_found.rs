@@ -1,6 +1,6 @@
 //! Any other address.
 
-use crate::components::{Masthead, PageTitle, keep_without_script};
+use crate::components::{Masthead, PageTitle, page_address};
 use crate::i18n::*;
 use crate::words;
 use leptos::prelude::*;
@@ -20,7 +20,7 @@ pub fn NotFoundPage() -> impl IntoView {
         <main id="content" class="full">
             <h1>{words!(i18n, common.not_found_title)}</h1>
             <p>{words!(i18n, common.not_found_text)}</p>
-            <a class="button button--primary" href=keep_without_script("/".to_owned())>
+            <a class="button button--primary" href=page_address("/")>
                 {words!(i18n, common.home)}
             </a>
         </main>

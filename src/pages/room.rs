@@ -9,10 +9,11 @@ use crate::components::call::JoinCall;
 use crate::components::chat::{Chat, SearchBox, is_search};
 use crate::components::{
     Banner, DeferredHydration, Hydration, Icon, IconName, Masthead, OutOfRoom, PeopleSidebar,
-    TimeZone, is_without_script, keep_without_script,
+    TimeZone, is_without_script, page_address,
 };
 use crate::i18n::*;
 use crate::pages::CallPage;
+use crate::paths;
 use crate::protocol::{Nickname, RoomName};
 use crate::session::Session;
 use crate::state::call::CallState;
@@ -41,7 +42,7 @@ impl LazyRoute for RoomRoute {
         #[cfg(feature = "hydrate")]
         crate::browser::dom::page::heading_for(path.get_untracked());
         let name = Memo::new(move |before: Option<&String>| {
-            let name = RoomName::in_path(&path.read());
+            let name = RoomName::in_path(paths::path_of(&path.read()));
             name.or(before.cloned()).unwrap_or_default()
         });
         Self {
@@ -140,7 +141,7 @@ fn OtherCaseHint() -> impl IntoView {
                     " "
                     <a
                         class="button button--small"
-                        href=keep_without_script(other.path())
+                        href=page_address(&other.path())
                         rel=other.link_rel()
                     >
                         <bdi>{other.to_string()}</bdi>
@@ -205,7 +206,7 @@ fn RoomOrCall() -> impl IntoView {
     let path = use_location().pathname;
     // Calls need the script; the chat does not.
     let plain = is_without_script();
-    let in_call = Memo::new(move |_| is_call_path(&path.read()) && !plain);
+    let in_call = Memo::new(move |_| is_call_path(paths::path_of(&path.read())) && !plain);
     move || match in_call.get() {
         true => view! { <CallPage /> }.into_any(),
         false => view! { <RoomPage /> }.into_any(),
@@ -264,11 +265,7 @@ fn RoomBar(
     let name = session.name();
     view! {
         <header class="room__bar" translate="no">
-            <a
-                class="back"
-                href=keep_without_script("/".to_owned())
-                aria-label=words!(i18n, room.back)
-            >
+            <a class="back" href=page_address("/") aria-label=words!(i18n, room.back)>
                 <Icon name=IconName::Back />
             </a>
             <bdi class="room__bar-name">{name.to_string()}</bdi>
@@ -326,11 +323,7 @@ fn NoRoom(
             <p>{text}</p>
             // A link that loads a new document: a page of an older build may not match this
             // server.
-            <a
-                class="button button--primary"
-                href=keep_without_script("/".to_owned())
-                rel="external"
-            >
+            <a class="button button--primary" href=page_address("/") rel="external">
                 {words!(i18n, common.home)}
             </a>
         </main>

@@ -3,6 +3,7 @@
 use crate::api::{ApiError, Field, JoinRoom, welcome};
 use crate::components::{Icon, IconName, Masthead, OpenRooms, PageTitle, WithoutScriptField};
 use crate::i18n::*;
+use crate::paths::address;
 use crate::protocol::{MAX_NICKNAME_CHARS, MAX_ROOM_NAME_CHARS};
 use crate::words;
 use leptos::attr::custom::custom_attribute;
@@ -83,7 +84,7 @@ fn JoinForm(
         <form
             class="form"
             method="post"
-            action=JoinRoom::url()
+            action=address(JoinRoom::url())
             novalidate=true
             autocomplete="off"
             on:submit=join

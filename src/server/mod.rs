@@ -24,6 +24,7 @@
 //!   systemd, and takes the sockets that it keeps open.
 
 pub mod addresses;
+mod base_path;
 pub mod blocked_media;
 pub mod clock;
 pub mod commands;
@@ -57,6 +58,7 @@ pub mod token_bucket;
 pub mod turn;
 mod turn_relay;
 
+pub use base_path::BasePath;
 pub use context::AppContext;
 pub use identity::{new_session_token, participant_id};
 pub use serve::{Server, serve};

@@ -5,6 +5,7 @@
 
 use crate::i18n::{LANGUAGE_COOKIE, Locale, choose};
 use crate::server::{
+    BasePath,
     http::{IsHttps, content_security_policy},
     net::ClientAddress,
 };
@@ -69,6 +70,35 @@ pub fn cookie_of(headers: &HeaderMap, https: bool, name: &str) -> Option<String>
         .map(|value| value.into_owned())
 }
 
+/// The base path of the server.
+pub fn base_path() -> BasePath {
+    let parts = use_context::<Parts>();
+    let base = parts.and_then(|parts| parts.extensions.get().cloned());
+    base.unwrap_or_default()
+}
+
+/// Which requests carry a cookie.
+#[derive(Debug, Clone)]
+pub struct CookieScope {
+    /// Whether the browser uses TLS.
+    pub https: bool,
+    /// The base path of the server.
+    pub base: BasePath,
+}
+
+impl CookieScope {
+    /// The path of a cookie without its `/` at the end. With the prefix the path must be `/` (RFC
+    /// 6265bis, section 4.1.3.2), below a base path too.
+    fn path(&self) -> &str {
+        if self.https { "" } else { self.base.as_str() }
+    }
+
+    /// The attribute by which a cookie is sent over TLS only.
+    fn secure(&self) -> &'static str {
+        if self.https { "; Secure" } else { "" }
+    }
+}
+
 /// Sets a cookie for a year; `None` deletes it. `secret` hides the cookie from scripts
 /// (`HttpOnly`).
 pub fn set_cookie(name: &str, value: Option<&str>, secret: bool) {
@@ -77,11 +107,15 @@ pub fn set_cookie(name: &str, value: Option<&str>, secret: bool) {
     };
     let max_age = if value.is_some() { COOKIE_MAX_AGE_S } else { 0 };
     let value = utf8_percent_encode(value.unwrap_or_default(), NON_ALPHANUMERIC);
-    let https = is_https();
-    let name = cookie_name(https, name);
+    let scope = CookieScope {
+        https: is_https(),
+        base: base_path(),
+    };
+    let name = cookie_name(scope.https, name);
     let secret = if secret { "; HttpOnly" } else { "" };
-    let secure = if https { "; Secure" } else { "" };
-    let cookie = format!("{name}={value}; Path=/; Max-Age={max_age}; SameSite=Lax{secret}{secure}");
+    let (path, secure) = (scope.path(), scope.secure());
+    let cookie =
+        format!("{name}={value}; Path={path}/; Max-Age={max_age}; SameSite=Lax{secret}{secure}");
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.append_header(header::SET_COOKIE, cookie);
     }
@@ -89,21 +123,27 @@ pub fn set_cookie(name: &str, value: Option<&str>, secret: bool) {
 
 /// The header that sets a cookie which scripts cannot read and which no other site makes a browser
 /// send, for this many seconds. `value` is of letters that cookies may hold; `None` if it is not.
-pub fn strict_cookie(https: bool, name: &str, value: &str, seconds: i64) -> Option<HeaderValue> {
-    let name = cookie_name(https, name);
-    let secure = if https { "; Secure" } else { "" };
-    let cookie =
-        format!("{name}={value}; Path=/; Max-Age={seconds}; SameSite=Strict; HttpOnly{secure}");
+pub fn strict_cookie(
+    scope: &CookieScope,
+    name: &str,
+    value: &str,
+    seconds: i64,
+) -> Option<HeaderValue> {
+    let name = cookie_name(scope.https, name);
+    let (path, secure) = (scope.path(), scope.secure());
+    let cookie = format!(
+        "{name}={value}; Path={path}/; Max-Age={seconds}; SameSite=Strict; HttpOnly{secure}"
+    );
     HeaderValue::from_str(&cookie).ok()
 }
 
 /// The header that remembers a chosen language for a year.
-pub fn language_cookie(https: bool, language: Locale) -> Option<HeaderValue> {
-    let name = cookie_name(https, LANGUAGE_COOKIE);
-    let secure = if https { "; Secure" } else { "" };
-    let language = language.as_str();
-    let cookie =
-        format!("{name}={language}; Path=/; Max-Age={COOKIE_MAX_AGE_S}; SameSite=Lax{secure}");
+pub fn language_cookie(scope: &CookieScope, language: Locale) -> Option<HeaderValue> {
+    let name = cookie_name(scope.https, LANGUAGE_COOKIE);
+    let (language, path, secure) = (language.as_str(), scope.path(), scope.secure());
+    let cookie = format!(
+        "{name}={language}; Path={path}/; Max-Age={COOKIE_MAX_AGE_S}; SameSite=Lax{secure}"
+    );
     HeaderValue::from_str(&cookie).ok()
 }
 

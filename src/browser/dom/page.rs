@@ -1,6 +1,8 @@
 //! Notifications to the script that started the page (`src/start.js`).
 
+use crate::browser::dom::theme;
 use js_sys::{Function, Reflect};
+use leptos::server_fn::client::try_set_server_url;
 use std::cell::RefCell;
 use std::panic::PanicHookInfo;
 use wasm_bindgen::{JsCast, JsValue};
@@ -25,10 +27,16 @@ pub fn hydrated() {
     notify("hydrated", &JsValue::UNDEFINED);
 }
 
-/// Installs a panic hook that logs to the console and notifies the script: a panic ends the
-/// module, and the page has to reload.
-pub fn report_panics() {
+/// Prepares the module: reads the base path of the server (`<html data-base>`), and installs a
+/// panic hook that logs to the console and notifies the script, because a panic ends the module,
+/// and the page has to reload.
+pub fn prepare() {
     std::panic::set_hook(Box::new(panicked));
+    let base = theme::root().and_then(|root| root.get_attribute("data-base"));
+    if let Some(base) = base {
+        // Called once per document, so that the text is leaked once.
+        let _ = try_set_server_url(base.leak());
+    }
 }
 
 fn panicked(info: &PanicHookInfo<'_>) {

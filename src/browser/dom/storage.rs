@@ -2,6 +2,7 @@
 //! and the unsent messages. A device that refuses storage is no error; the page then loses them
 //! on reload.
 
+use crate::paths::base;
 use crate::protocol::{Nickname, RoomName, SessionToken};
 use crate::state::Position;
 use crate::state::log::PendingMessage;
@@ -23,23 +24,23 @@ pub struct Identity {
 
 /// The identity of this tab in a room before the reload.
 pub fn identity(room: &RoomName) -> Option<Identity> {
-    load(&format!("noom:identity:{room}"))
+    load(&key("identity", room))
 }
 
 /// Stores or removes the identity of this tab in a room.
 pub fn set_identity(room: &RoomName, identity: Option<&Identity>) {
-    store(&format!("noom:identity:{room}"), identity);
+    store(&key("identity", room), identity);
 }
 
 /// The unsent messages of this tab before the reload.
 pub fn pending(room: &RoomName) -> Vec<PendingMessage> {
-    load(&format!("noom:outbox:{room}")).unwrap_or_default()
+    load(&key("outbox", room)).unwrap_or_default()
 }
 
 /// Stores the unsent messages.
 pub fn set_pending(room: &RoomName, pending: &[PendingMessage]) {
     store(
-        &format!("noom:outbox:{room}"),
+        &key("outbox", room),
         (!pending.is_empty()).then_some(pending),
     );
 }
@@ -47,18 +48,14 @@ pub fn set_pending(room: &RoomName, pending: &[PendingMessage]) {
 /// Whether this tab was in the call of a room when its previous document ended. Removes the
 /// stored flag.
 pub fn take_in_call(room: &RoomName) -> bool {
-    let was: Option<bool> = load(&in_call_key(room));
+    let was: Option<bool> = load(&key("call", room));
     set_in_call(room, false);
     was.unwrap_or_default()
 }
 
 /// Stores or removes the flag that this tab is in the call of a room.
 pub fn set_in_call(room: &RoomName, is: bool) {
-    store(&in_call_key(room), is.then_some(&true));
-}
-
-fn in_call_key(room: &RoomName) -> String {
-    format!("noom:call:{room}")
+    store(&key("call", room), is.then_some(&true));
 }
 
 /// The key of the choice to hide the address; present while it is hidden.
@@ -82,19 +79,23 @@ pub fn set_hide_address(hide: bool) {
 
 /// The stored read position in a room.
 pub fn read(room: &RoomName) -> Option<Position> {
-    let text = local_storage()?.get_item(&read_key(room)).ok().flatten()?;
+    let text = local_storage()?
+        .get_item(&key("read", room))
+        .ok()
+        .flatten()?;
     serde_json::from_str(&text).ok()
 }
 
 /// Stores the read position in a room.
 pub fn set_read(room: &RoomName, position: &Position) {
     if let (Some(storage), Ok(text)) = (local_storage(), serde_json::to_string(position)) {
-        let _ = storage.set_item(&read_key(room), &text);
+        let _ = storage.set_item(&key("read", room), &text);
     }
 }
 
-fn read_key(room: &RoomName) -> String {
-    format!("noom:read:{room}")
+/// The key of a stored value of a room. Servers below other paths of this origin have other keys.
+fn key(kind: &str, room: &RoomName) -> String {
+    format!("noom{}:{kind}:{room}", base())
 }
 
 fn local_storage() -> Option<Storage> {
@@ -110,13 +111,15 @@ pub fn set_cookie(name: &str, value: &str) {
         .and_then(|document| document.document_element());
     // `data-secure`: the server reads cookies with the `Secure` attribute only.
     let secure = root.is_some_and(|root| root.has_attribute("data-secure"));
-    let (prefix, secure) = if secure {
-        ("__Host-", "; Secure")
+    // The prefix demands the path `/` (RFC 6265bis, section 4.1.3.2).
+    let (prefix, path, secure) = if secure {
+        ("__Host-", "", "; Secure")
     } else {
-        ("", "")
+        ("", base(), "")
     };
-    let cookie =
-        format!("{prefix}{name}={value}; Path=/; Max-Age={COOKIE_MAX_AGE_S}; SameSite=Lax{secure}");
+    let cookie = format!(
+        "{prefix}{name}={value}; Path={path}/; Max-Age={COOKIE_MAX_AGE_S}; SameSite=Lax{secure}"
+    );
     if let Some(document) = document.and_then(|document| document.dyn_into::<HtmlDocument>().ok()) {
         let _ = document.set_cookie(&cookie);
     }

@@ -1,5 +1,6 @@
 //! Requests to the server that can be aborted together.
 
+use crate::paths::address;
 use crate::protocol::REFUSAL_HEADER;
 use crate::state::connection::Refused;
 use js_sys::Reflect;
@@ -45,11 +46,11 @@ impl Fetcher {
     pub async fn fetch(
         &self,
         method: &str,
-        url: &str,
+        path: &str,
         connection: Option<&str>,
         body: Option<&str>,
     ) -> Result<JsValue, Failure> {
-        let answer = self.send(method, url, connection, body).await;
+        let answer = self.send(method, path, connection, body).await;
         if self.abort.signal().aborted() {
             return Err(Failure::Stopped);
         }
@@ -67,7 +68,7 @@ impl Fetcher {
     async fn send(
         &self,
         method: &str,
-        url: &str,
+        path: &str,
         connection: Option<&str>,
         body: Option<&str>,
     ) -> Result<Response, JsValue> {
@@ -84,13 +85,13 @@ impl Fetcher {
         }
         request.set_headers(&headers);
         let window = web_sys::window().ok_or(JsValue::UNDEFINED)?;
-        let answer = window.fetch_with_str_and_init(url, &request);
+        let answer = window.fetch_with_str_and_init(&address(path), &request);
         Ok(JsFuture::from(answer).await?.into())
     }
 }
 
 /// Sends a request that outlives the page (`keepalive`); its response is ignored.
-pub fn send_at_last(url: &str, connection: &str) {
+pub fn send_at_last(path: &str, connection: &str) {
     let (Some(window), Ok(headers)) = (web_sys::window(), Headers::new()) else {
         return;
     };
@@ -100,7 +101,7 @@ pub fn send_at_last(url: &str, connection: &str) {
     let _ = Reflect::set(&request, &"keepalive".into(), &JsValue::TRUE);
     let _ = headers.set(CONNECTION, connection);
     request.set_headers(&headers);
-    let sent = window.fetch_with_str_and_init(url, &request);
+    let sent = window.fetch_with_str_and_init(&address(path), &request);
     // Browsers log unhandled rejections to the console.
     wasm_bindgen_futures::spawn_local(async move { drop(JsFuture::from(sent).await) });
 }

@@ -196,9 +196,9 @@ impl Inner {
         body: Option<&str>,
     ) -> Option<JsValue> {
         let secret = self.connection.borrow().clone()?;
-        let url = format!("/poll?{query}");
+        let path = format!("/poll?{query}");
         for _ in 0..TRIES {
-            match fetcher.fetch(method, &url, Some(&secret), body).await {
+            match fetcher.fetch(method, &path, Some(&secret), body).await {
                 Ok(answer) => return Some(answer),
                 Err(Failure::Refused(_) | Failure::Stopped) => return None,
                 Err(Failure::Lost) => TimeoutFuture::new(TRY_AGAIN_MS).await,

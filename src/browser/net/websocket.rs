@@ -1,6 +1,7 @@
 //! One WebSocket to the room service of this site.
 
 use crate::browser::dom::js::Listener;
+use crate::paths::address;
 use crate::state::connection::Refused;
 use wasm_bindgen::JsCast;
 use web_sys::{CloseEvent, Event, EventTarget, MessageEvent, WebSocket};
@@ -31,10 +32,10 @@ pub struct Socket {
 impl Socket {
     /// Opens a socket; `on_event` receives its events. `None` if the browser refuses.
     pub fn open(on_event: impl Fn(TransportEvent) + Clone + 'static) -> Option<Self> {
-        let location = web_sys::window()?.location();
-        let secure = location.protocol().ok()? == "https:";
-        let scheme = if secure { "wss" } else { "ws" };
-        let socket = WebSocket::new(&format!("{scheme}://{}/ws", location.host().ok()?)).ok()?;
+        let origin = web_sys::window()?.location().origin().ok()?;
+        // From `http` to `ws`, and from `https` to `wss`.
+        let origin = origin.strip_prefix("http")?;
+        let socket = WebSocket::new(&["ws", origin, &address("/ws")].concat()).ok()?;
         let listeners = listen(&socket, on_event);
         Some(Self { socket, listeners })
     }

@@ -3,6 +3,7 @@
 
 use crate::components::{ErasedShow, Icon, IconName};
 use crate::i18n::*;
+use crate::paths::{address, to_address};
 use crate::session::Session;
 use crate::state::call::CallStateStoreFields;
 use crate::words;
@@ -160,7 +161,7 @@ fn LeaveCall() -> impl IntoView {
     let navigate = use_navigate();
     let leave = move |_| {
         session.leave_call();
-        navigate(&session.name().path(), Default::default());
+        navigate(&address(&session.name().path()), to_address());
     };
     view! {
         <button class="control control--leave" type="button" tabindex="-1" on:click=leave>

@@ -1,6 +1,6 @@
 //! The link into the call.
 
-use crate::components::{Icon, IconName, is_without_script};
+use crate::components::{Icon, IconName, is_without_script, page_address};
 use crate::i18n::*;
 use crate::protocol::RoomName;
 use crate::session::Session;
@@ -18,10 +18,11 @@ pub fn JoinCall(
     let rel = name.link_rel();
     // If the browser follows the link, the next document learns of the press by its
     // address.
-    let href = match rel {
+    let path = match rel {
         Some(_) => format!("{}?prejoin=0", name.call_path()),
         None => name.call_path(),
     };
+    let href = page_address(&path);
     let press = move |event: leptos::ev::MouseEvent| {
         let elsewhere = event.ctrl_key() || event.meta_key() || event.shift_key();
         if !elsewhere && !event.alt_key() {

@@ -1,7 +1,7 @@
 //! The prejoin page: the call starts only when "Join now" is pressed.
 
 use crate::components::call::{HideAddress, MediaBlocked};
-use crate::components::{Banner, Icon, IconName, Masthead};
+use crate::components::{Banner, Icon, IconName, Masthead, page_address};
 use crate::i18n::{people, *};
 use crate::session::Session;
 use crate::state::call::CallStateStoreFields;
@@ -80,7 +80,7 @@ pub fn Prejoin(
                 <p class="field__hint" id="prejoin-text">
                     {sentence}
                 </p>
-                <a class="button button--quiet" href=name.path() rel=name.link_rel()>
+                <a class="button button--quiet" href=page_address(&name.path()) rel=name.link_rel()>
                     {words!(i18n, call.back_to_room)}
                 </a>
             </section>

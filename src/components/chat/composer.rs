@@ -8,6 +8,7 @@ use crate::components::chat::ReplyTarget;
 use crate::components::chat::quote::QuoteView;
 use crate::components::{Icon, IconName, WithoutScriptField};
 use crate::i18n::*;
+use crate::paths::address;
 use crate::protocol::{ChatText, MAX_CHAT_CHARS, NameError};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
@@ -77,7 +78,7 @@ pub fn Composer() -> impl IntoView {
             .map(|problem| refusal(i18n.get_locale(), problem))
     };
     view! {
-        <form class="composer" method="post" action=PostMessage::url() on:submit=on_submit>
+        <form class="composer" method="post" action=address(PostMessage::url()) on:submit=on_submit>
             <input type="hidden" name="room" value=session.name().to_string() />
             <WithoutScriptField />
             <ReplyingTo />

@@ -7,9 +7,10 @@ use crate::api::{ApiError, FoundMessages, Packed, find_messages, messages_around
 use crate::components::chat::message::MessageHead;
 use crate::components::chat::text::MessageText;
 use crate::components::{
-    Icon, IconName, NAME_PLACEHOLDERS, WithoutScriptField, isolate_names, keep_without_script,
+    Icon, IconName, NAME_PLACEHOLDERS, WithoutScriptField, isolate_names, page_address,
 };
 use crate::i18n::*;
+use crate::paths::{address, to_address};
 use crate::protocol::{ChatMessage, RoomName, Seq};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
@@ -51,7 +52,7 @@ fn finding() -> Memo<Option<Finding>> {
     })
 }
 
-/// The address of a search.
+/// The path of a search.
 fn search_path(room: &RoomName, words: &str, before: Option<Seq>) -> String {
     let words = utf8_percent_encode(words, NON_ALPHANUMERIC);
     let before = before.map(|seq| format!("&before={seq}"));
@@ -66,7 +67,7 @@ pub fn SearchBox() -> impl IntoView {
     let typed = use_query_map().read_untracked().get("q");
     let input = NodeRef::<Input>::new();
     let navigate = use_navigate();
-    let action = name.path();
+    let action = address(&name.path());
     let on_submit = move |event: SubmitEvent| {
         let Some(input) = input.get_untracked() else {
             return;
@@ -77,7 +78,7 @@ pub fn SearchBox() -> impl IntoView {
             "" => name.path(),
             words => search_path(&name, words, None),
         };
-        navigate(&path, Default::default());
+        navigate(&address(&path), to_address());
     };
     view! {
         <form class="search" role="search" method="get" action=action on:submit=on_submit>
@@ -120,7 +121,7 @@ pub fn SearchResults() -> impl IntoView {
             }
         },
     );
-    let (path, rel) = (keep_without_script(name.path()), name.link_rel());
+    let (path, rel) = (page_address(&name.path()), name.link_rel());
     view! {
         <div class="found" role="region" aria-label=words!(i18n, room.search)>
             <a class="button button--quiet button--small" href=path rel=rel>
@@ -178,7 +179,7 @@ fn Results(
     let count = messages.len();
     let older = messages.last().map(|message| message.seq).filter(|_| more);
     let older = older.map(|seq| {
-        let path = keep_without_script(search_path(&name, &words, Some(seq)));
+        let path = page_address(&search_path(&name, &words, Some(seq)));
         let rel = name.link_rel();
         view! {
             <a class="button button--quiet button--small" href=path rel=rel>
@@ -197,7 +198,7 @@ fn Results(
         isolate_names(&sentence, &[words.as_str()])
     };
     let rows = messages.into_iter().map(|message| {
-        let path = keep_without_script(format!("{}?at={}#found", name.path(), message.seq));
+        let path = page_address(&format!("{}?at={}#found", name.path(), message.seq));
         let tag = duplicate_names.tag(&message.from.id);
         view! {
             <li class="found__item">

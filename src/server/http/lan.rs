@@ -7,6 +7,7 @@ use super::{router::fallback, security::content_security_policy};
 use crate::{
     i18n::{LANGUAGE_COOKIE, Locale, choose, td_string},
     server::{
+        BasePath,
         context::AppContext,
         request::cookie_of,
         tls::{LocalAuthority, ServerTls},
@@ -49,7 +50,7 @@ async fn page(State(context): State<AppContext>, request: Request) -> Response {
     };
     let locale = language(request.uri(), request.headers());
     let css = format!("/pkg/{}", context.assets.names().css);
-    let html = html(locale, css, local.fingerprint());
+    let html = html(locale, &base_of(&request), &css, local.fingerprint());
     let headers = [
         (
             header::CONTENT_SECURITY_POLICY,
@@ -76,18 +77,24 @@ async fn certificate(State(context): State<AppContext>, request: Request) -> Res
 
 /// The QR code of the page's address, or 404.
 async fn code(State(context): State<AppContext>, request: Request) -> Response {
+    let base = base_of(&request);
     let host = request.headers().get(header::HOST);
     let host = host.and_then(|host| host.to_str().ok());
     let drawn = host
         .filter(|_| authority(&context).is_some())
         .and_then(|host| {
-            let code = QrCode::new(format!("https://{host}{LAN}")).ok()?;
+            let code = QrCode::new(format!("https://{host}{base}{LAN}")).ok()?;
             Some(code.render::<svg::Color<'_>>().build())
         });
     match drawn {
         Some(svg) => ([(header::CONTENT_TYPE, "image/svg+xml")], svg).into_response(),
         None => fallback(State(context), request).await,
     }
+}
+
+/// The base path of the server.
+fn base_of(request: &Request) -> BasePath {
+    request.extensions().get().cloned().unwrap_or_default()
 }
 
 /// The language that the request asks for.
@@ -103,7 +110,7 @@ fn language(uri: &Uri, headers: &HeaderMap) -> Locale {
 }
 
 /// The HTML document in a language.
-fn html(locale: Locale, css: String, fingerprint: String) -> String {
+fn html(locale: Locale, base: &BasePath, css: &str, fingerprint: String) -> String {
     let steps = [
         ("iPhone, iPad", td_string!(locale, lan.ios)),
         ("Android", td_string!(locale, lan.android)),
@@ -135,13 +142,13 @@ fn html(locale: Locale, css: String, fingerprint: String) -> String {
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
                 <meta name="color-scheme" content="light dark" />
                 <title>{title}" · Noom"</title>
-                <link rel="stylesheet" href=css />
-                <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+                <link rel="stylesheet" href=base.address(css) />
+                <link rel="icon" href=base.address("/favicon.svg") type="image/svg+xml" />
             </head>
             <body>
                 <main id="content" class="lan">
                     <p>
-                        <a href=format!("{LAN}?lang={}", other.as_str()) lang=other.as_str()>
+                        <a href=format!("{base}{LAN}?lang={}", other.as_str()) lang=other.as_str()>
                             {other_name}
                         </a>
                     </p>
@@ -151,7 +158,7 @@ fn html(locale: Locale, css: String, fingerprint: String) -> String {
                     <p>
                         <a
                             class="button button--primary"
-                            href="/lan/noom-authority.crt"
+                            href=base.address("/lan/noom-authority.crt")
                             download=""
                         >
                             {td_string!(locale, lan.download)}
@@ -161,7 +168,7 @@ fn html(locale: Locale, css: String, fingerprint: String) -> String {
                     {steps.into_iter().collect_view()}
                     <p>{td_string!(locale, lan.done)}</p>
                     <p>
-                        <a class="button button--quiet" href="/">
+                        <a class="button button--quiet" href=base.address("/")>
                             {td_string!(locale, common.home)}
                         </a>
                     </p>
@@ -169,7 +176,7 @@ fn html(locale: Locale, css: String, fingerprint: String) -> String {
                     <p>
                         <img
                             class="lan__code"
-                            src="/lan/qr.svg"
+                            src=base.address("/lan/qr.svg")
                             width="240"
                             height="240"
                             alt=td_string!(locale, lan.scan)

@@ -51,7 +51,7 @@ pub async fn guard(State(context): State<AppContext>, request: Request, next: Ne
     let caching = HeaderValue::from_static("no-store, no-transform");
     headers.insert(header::CACHE_CONTROL, caching);
     if let Some(language) = visit.chosen {
-        let cookie = crate::server::request::language_cookie(visit.https, language);
+        let cookie = crate::server::request::language_cookie(&visit.cookies, language);
         headers.extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
     }
     response

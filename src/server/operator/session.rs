@@ -91,13 +91,13 @@ pub async fn start(context: &AppContext, visit: &Visit) -> Result<Option<HeaderV
     let write = OperatorWrite::StartSession(new);
     let rows = context.store.write_operator(write).await?;
     let seconds = LIFETIME_MS / 1000;
-    let cookie = request::strict_cookie(visit.https, COOKIE, &secret, seconds);
+    let cookie = request::strict_cookie(&visit.cookies, COOKIE, &secret, seconds);
     Ok(cookie.filter(|_| rows > 0))
 }
 
 /// The header that deletes the cookie.
 pub fn no_cookie(visit: &Visit) -> Option<HeaderValue> {
-    request::strict_cookie(visit.https, COOKIE, "", 0)
+    request::strict_cookie(&visit.cookies, COOKIE, "", 0)
 }
 
 /// Whether a session may still be used at this time.

@@ -4,10 +4,11 @@ use super::session::COOKIE;
 use crate::{
     i18n::{LANGUAGE_COOKIE, Locale, choose},
     server::{
+        BasePath,
         http::{IsConfidential, IsHttps},
         log_throttle,
         net::{ClientAddress, forwarded},
-        request::cookie_of,
+        request::{CookieScope, cookie_of},
     },
 };
 use http::{HeaderMap, Method, header, request::Parts};
@@ -19,8 +20,8 @@ const REFRESH_HEADER: &str = "noom-refresh";
 /// The facts about a request to the operator's pages.
 #[derive(Debug, Clone)]
 pub struct Visit {
-    /// Whether the browser used TLS.
-    pub https: bool,
+    /// The scope of cookies, which has the base path of the server.
+    pub cookies: CookieScope,
     /// The address of the browser.
     pub address: IpAddr,
     /// Whether the browser runs on this machine, without a proxy in between.
@@ -50,6 +51,7 @@ impl Visit {
         let client = parts.extensions.get().copied();
         let ClientAddress(address) = client.unwrap_or(ClientAddress::UNKNOWN);
         let https = parts.extensions.get() == Some(&IsHttps(true));
+        let base: BasePath = parts.extensions.get().cloned().unwrap_or_default();
         let asked = parts.uri.query().and_then(|query| {
             let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
             pairs.find(|(name, _)| *name == "lang")
@@ -60,18 +62,23 @@ impl Visit {
         let locale = choose(asked, cookie.as_deref(), accepted);
         let theme = cookie_of(headers, https, crate::api::THEME_COOKIE);
         Self {
-            https,
+            here: base.address(&here(parts)),
+            cookies: CookieScope { https, base },
             address,
             is_confidential: parts.extensions.get() == Some(&IsConfidential(true)),
             is_local: address.is_loopback() && !forwarded::has_forwarding(headers),
             locale,
             chosen: asked.map(|_| locale),
-            here: here(parts),
             secret: cookie_of(headers, https, COOKIE).filter(|secret| !secret.is_empty()),
             agent: log_throttle::printable(headers.get(header::USER_AGENT)),
             theme: theme.filter(|theme| theme == "light" || theme == "dark"),
             is_refresh: headers.contains_key(REFRESH_HEADER),
         }
+    }
+
+    /// The address of a path of the server.
+    pub fn to(&self, path: &str) -> String {
+        self.cookies.base.address(path)
     }
 
     /// Whether a password may cross this connection: it is encrypted, or does not leave the machine.
@@ -88,7 +95,7 @@ impl<S: Sync> axum::extract::FromRequestParts<S> for Visit {
     }
 }
 
-/// The address of a page up to a further parameter, without the parameters of one visit and without
+/// The path of a page up to a further parameter, without the parameters of one visit and without
 /// the secret of a link. What answers a form has no address of its own.
 fn here(parts: &Parts) -> String {
     if parts.method != Method::GET {

@@ -64,7 +64,7 @@ pub fn sentence(visit: &Visit, what: PageOf) -> Html<String> {
         ),
     };
     let back = match what {
-        PageOf::Forged | PageOf::Busy | PageOf::Failed => back_link(locale),
+        PageOf::Forged | PageOf::Busy | PageOf::Failed => back_link(visit),
         PageOf::Insecure | PageOf::Nobody | PageOf::DeadLink => ().into_any(),
     };
     let body = view! {
@@ -86,7 +86,7 @@ pub fn sign_in(visit: &Visit, problem: Option<SignInProblem>) -> Html<String> {
     let body = view! {
         <h1>{title}</h1>
         {problem.map(alert)}
-        <form class="form" method="post" action="/admin/sign-in">
+        <form class="form" method="post" action=visit.to("/admin/sign-in")>
             {password_field("password", td_string!(locale, admin.password), "current-password")}
             <button class="button button--primary" type="submit">
                 {td_string!(locale, admin.sign_in)}
@@ -105,7 +105,7 @@ pub fn set_up(visit: &Visit, token: &str, problem: Option<PasswordProblem>) -> H
         PasswordProblem::Differs => td_string!(locale, admin.password_differs),
     });
     let title = td_string!(locale, admin.setup_title);
-    let here = format!("/admin/setup?token={}&", encoded(token));
+    let here = visit.to(&format!("/admin/setup?token={}&", encoded(token)));
     let visit = &Visit {
         here,
         ..visit.clone()
@@ -114,7 +114,7 @@ pub fn set_up(visit: &Visit, token: &str, problem: Option<PasswordProblem>) -> H
         <h1>{title}</h1>
         <p>{td_string!(locale, admin.setup_text)}</p>
         {problem.map(alert)}
-        <form class="form" method="post" action="/admin/setup">
+        <form class="form" method="post" action=visit.to("/admin/setup")>
             <input type="hidden" name="token" value=token.to_owned() />
             {password_field("password", td_string!(locale, admin.password), "new-password")}
             {password_field("again", td_string!(locale, admin.password_again), "new-password")}

@@ -18,6 +18,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 pub struct Forms<'a> {
     /// The language of the page.
     pub locale: Locale,
+    /// The request for the page.
+    pub visit: &'a Visit,
     /// The session, whose token each form carries.
     pub signed_in: &'a SignedIn,
 }
@@ -32,7 +34,7 @@ impl Forms<'_> {
         label: Option<String>,
     ) -> AnyView {
         view! {
-            <form method="post" action="/admin/action">
+            <form method="post" action=self.visit.to("/admin/action")>
                 {self.hidden(kind, fields)}
                 <button class="button button--small" type="submit" aria-label=label>
                     {words}
@@ -136,13 +138,13 @@ pub fn table(label: &'static str, heads: &[(&'static str, bool)], rows: AnyView)
 }
 
 /// The link to the overview.
-pub fn back_link(locale: Locale) -> AnyView {
-    view! { <a href="/admin">{td_string!(locale, admin.back)}</a> }.into_any()
+pub fn back_link(visit: &Visit) -> AnyView {
+    view! { <a href=visit.to("/admin")>{td_string!(visit.locale, admin.back)}</a> }.into_any()
 }
 
 /// The address of a room's page.
-pub fn room_address(name: &str) -> String {
-    format!("/admin/room?name={}", encoded(name))
+pub fn room_address(visit: &Visit, name: &str) -> String {
+    visit.to(&format!("/admin/room?name={}", encoded(name)))
 }
 
 /// A value of a query.
@@ -183,8 +185,8 @@ fn document(
     let locale = visit.locale;
     let (other, language) = (locale.other(), locale.as_str());
     let title = format!("{title} · {}", td_string!(locale, admin.product));
-    let css = format!("/pkg/{}", Assets::embedded().names().css);
-    let script = is_live.then(|| view! { <script src="/admin/admin.js" defer></script> });
+    let css = visit.to(&format!("/pkg/{}", Assets::embedded().names().css));
+    let script = is_live.then(|| view! { <script src=visit.to("/admin/admin.js") defer></script> });
     let page = view! {
         <!DOCTYPE html>
         <html lang=language data-theme=visit.theme.clone()>
@@ -197,8 +199,8 @@ fn document(
                 <meta name="color-scheme" content="light dark" />
                 <title>{title}</title>
                 <link rel="stylesheet" href=css />
-                <link rel="stylesheet" href="/admin/admin.css" />
-                <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+                <link rel="stylesheet" href=visit.to("/admin/admin.css") />
+                <link rel="icon" href=visit.to("/favicon.svg") type="image/svg+xml" />
                 {script}
             </head>
             <body>
@@ -207,7 +209,7 @@ fn document(
                         {td_string!(locale, common.skip)}
                     </a>
                     <header class="masthead">
-                        <a class="masthead__logo" href="/">
+                        <a class="masthead__logo" href=visit.to("/")>
                             "Noom"
                         </a>
                         <div class="masthead__tools">

@@ -171,7 +171,11 @@ pub fn overview(
     said: Option<Outcome>,
 ) -> Html<String> {
     let locale = visit.locale;
-    let forms = Forms { locale, signed_in };
+    let forms = Forms {
+        locale,
+        visit,
+        signed_in,
+    };
     let title = td_string!(locale, admin.title);
     let body = view! {
         <h1>{title}</h1>
@@ -235,7 +239,7 @@ fn rooms_section(forms: &Forms<'_>, rooms: &[RoomRow]) -> AnyView {
         view! {
             <tr>
                 <th scope="row">
-                    <a href=room_address(name)>
+                    <a href=room_address(forms.visit, name)>
                         <bdi>{name.to_owned()}</bdi>
                     </a>
                 </th>
@@ -278,7 +282,7 @@ fn announce_section(forms: &Forms<'_>) -> AnyView {
     view! {
         <section aria-labelledby="announce-title">
             <h2 id="announce-title">{td_string!(locale, admin.announce)}</h2>
-            <form class="form" method="post" action="/admin/action">
+            <form class="form" method="post" action=forms.visit.to("/admin/action")>
                 {forms.hidden(ActionKind::Announce, &[])}
                 <div class="field">
                     <label class="field__label" for="announcement">
@@ -412,7 +416,7 @@ fn backups_section(forms: &Forms<'_>, files: &[BackupFile]) -> AnyView {
                     <div class="admin__ways">
                         <a
                             class="button button--small"
-                            href=format!("/admin/backup?name={}", encoded(name))
+                            href=forms.visit.to(&format!("/admin/backup?name={}", encoded(name)))
                             aria-label=download
                         >
                             {td_string!(locale, admin.backup_download)}
@@ -534,7 +538,7 @@ fn log_section(locale: Locale, actions: &[LoggedAction]) -> AnyView {
             <h2 id="log-title">{title}</h2>
             {body}
             <p>
-                <a href="/admin?log=all">{td_string!(locale, admin.log_all)}</a>
+                <a href="?log=all">{td_string!(locale, admin.log_all)}</a>
             </p>
         </section>
     }

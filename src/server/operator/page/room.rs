@@ -57,10 +57,14 @@ pub fn room(
     said: Option<Outcome>,
 ) -> Html<String> {
     let locale = visit.locale;
-    let forms = Forms { locale, signed_in };
+    let forms = Forms {
+        locale,
+        visit,
+        signed_in,
+    };
     let name = room.name.as_str();
     let body = view! {
-        <p>{back_link(locale)}</p>
+        <p>{back_link(visit)}</p>
         <h1>
             <bdi>{name.to_owned()}</bdi>
         </h1>
@@ -70,7 +74,7 @@ pub fn room(
         <section aria-labelledby="actions">
             <h2 id="actions">{td_string!(locale, admin.actions)}</h2>
             <div class="admin__ways">
-                <a class="button" href=room.name.path()>
+                <a class="button" href=visit.to(&room.name.path())>
                     {td_string!(locale, admin.open_now)}
                 </a>
                 {forms
@@ -80,7 +84,7 @@ pub fn room(
                         td_string!(locale, admin.close_room),
                         None,
                     )}
-                <a class="button" href=format!("/admin/history?name={}", encoded(name))>
+                <a class="button" href=visit.to(&format!("/admin/history?name={}", encoded(name)))>
                     {td_string!(locale, admin.delete_history)}
                 </a>
             </div>
@@ -92,7 +96,11 @@ pub fn room(
 /// Asks whether every message of a room is to be deleted.
 pub fn confirm_history(visit: &Visit, signed_in: &SignedIn, room: &RoomName) -> Html<String> {
     let locale = visit.locale;
-    let forms = Forms { locale, signed_in };
+    let forms = Forms {
+        locale,
+        visit,
+        signed_in,
+    };
     let title = td_string!(locale, admin.delete_history_title);
     let name = room.as_str();
     let text = td_string!(locale, admin.delete_history_text, room = name).to_string();
@@ -106,7 +114,7 @@ pub fn confirm_history(visit: &Visit, signed_in: &SignedIn, room: &RoomName) -> 
                     &[("room", name)],
                     td_string!(locale, admin.delete_history_confirm),
                     None,
-                )} <a class="button button--quiet" href=room_address(name)>
+                )} <a class="button button--quiet" href=room_address(visit, name)>
                 {td_string!(locale, admin.cancel)}
             </a>
         </div>
