@@ -37,6 +37,8 @@ pub struct MediaMetrics {
     pub unknown_ssrc_packets: Counter,
     /// Media packets that are too large to be forwarded.
     pub oversized_packets: Counter,
+    /// Media packets dropped because a host muted their source.
+    pub muted_packets: Counter,
     /// Lost audio packets recovered from RED (RFC 2198).
     pub red_recovered_packets: Counter,
     /// Keyframe requests from receivers.
@@ -68,6 +70,7 @@ impl Default for MediaMetrics {
             forwarded_packets: Counter::default(),
             unknown_ssrc_packets: Counter::default(),
             oversized_packets: Counter::default(),
+            muted_packets: Counter::default(),
             red_recovered_packets: Counter::default(),
             keyframe_requests_received: Counter::default(),
             keyframe_requests_sent: Counter::default(),
@@ -193,7 +196,7 @@ impl MediaMetrics {
     }
 
     /// The counters without labels, each with its name and help.
-    fn counters(&self) -> [(&'static str, &'static str, &Counter); 15] {
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 16] {
         [
             (
                 "disconnects",
@@ -249,6 +252,11 @@ impl MediaMetrics {
                 "oversized_packets",
                 "Media packets too large to be forwarded",
                 &self.oversized_packets,
+            ),
+            (
+                "muted_packets",
+                "Media packets dropped because a host muted their source",
+                &self.muted_packets,
             ),
             (
                 "red_recovered_packets",

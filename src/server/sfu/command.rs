@@ -1,7 +1,7 @@
 //! Commands of a room to the SFU, and events of the SFU to a room. Packets never leave the SFU.
 
 use crate::protocol::{Codec, ParticipantId, PersonQuality, Slot, Source, Speaker, Wanted};
-use crate::server::sfu::{keys::PeerKey, peer::sdp::offer::Offer};
+use crate::server::sfu::{keys::PeerKey, peer::sdp::offer::Offer, publish::muted::MutedSources};
 
 /// A command of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,14 @@ pub enum Command {
         peer: PeerKey,
         /// The video on its screen; [`crate::protocol::MAX_WANTED`] at most.
         wanted: Vec<Wanted>,
+    },
+    /// Replaces the set of a peer's sources that a host muted: their packets reach nobody. The set
+    /// lasts as long as the peer; for a peer without an offer the command has no effect.
+    SetMuted {
+        /// The peer that sends the sources.
+        peer: PeerKey,
+        /// The sources to drop; every other source is forwarded.
+        sources: MutedSources,
     },
     /// Sends the whole state of a peer again: its client may have missed events.
     Resync {

@@ -12,7 +12,8 @@
 //! 2. [`ingress`]`/demux` finds the peer, and the limits beside it admit the datagram;
 //! 3. [`peer`] holds the connection of str0m, which decrypts it;
 //! 4. [`forward`]`/packet` parses the payload once for all receivers, with [`codec`];
-//!    [`publish`] finds its track and layer, [`speakers`] hears its audio level;
+//!    [`publish`] finds its track and layer, and drops it where a host muted its source;
+//!    [`speakers`] hears its audio level;
 //! 5. [`subscribe`]`/down_track` of each subscriber accepts it or not, from a keyframe on;
 //! 6. [`forward`]`/munger` gives it the numbers of the outgoing stream;
 //! 7. [`transport`] sends what str0m encrypts.
@@ -42,5 +43,6 @@ pub use command::{Command, Event};
 pub use handle::{MediaHandle, Sfu, SfuError, SfuOptions};
 pub use keys::PeerKey;
 pub use peer::sdp::offer::Offer;
+pub use publish::muted::MutedSources;
 pub use report::{ConnectionReport, SentTrack};
 pub use transport::relay::RelayPath;

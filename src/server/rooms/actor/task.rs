@@ -378,23 +378,24 @@ impl Actor {
         }
     }
 
-    /// Sends a command to the SFU. An offer that finds its queue full closes the connection, so
-    /// that the client opens another one.
+    /// Sends a command to the SFU. An offer or a mute that finds its queue full closes the
+    /// connection, so that the client opens another one.
     fn send_media(&mut self, command: sfu::Command) {
-        let offered = match &command {
-            sfu::Command::Offer { peer, .. } => Some(*peer),
+        let (opens, needed_by) = match &command {
+            sfu::Command::Offer { peer, .. } => (true, Some(*peer)),
+            sfu::Command::SetMuted { peer, .. } => (false, Some(*peer)),
             sfu::Command::Subscribe { .. }
             | sfu::Command::Resync { .. }
-            | sfu::Command::Close { .. } => None,
+            | sfu::Command::Close { .. } => (false, None),
         };
-        if self.media.is_none() && offered.is_some() {
+        if self.media.is_none() && opens {
             self.media = Some(self.rooms.open_media());
         }
         let Some((media, _)) = &self.media else {
             return;
         };
         if !media.send(command)
-            && let Some(peer) = offered
+            && let Some(peer) = needed_by
         {
             self.handle(Command::Media(sfu::Event::Closed { peer }));
         }

@@ -5,7 +5,7 @@ use crate::{
     server::sfu::{
         forward::packet::PacketOrigin,
         ingress::{rate_limit::IngressLimiter, ssrc_limit::SsrcLimiter, twcc_guard::TwccGuard},
-        publish::capture_clock::CaptureClock,
+        publish::{capture_clock::CaptureClock, muted::MutedSources},
     },
 };
 use std::time::Instant;
@@ -20,6 +20,8 @@ const AUDIO_TICKS_PER_MS: f64 = 48.0;
 pub struct Upstream {
     /// The source of each media section that the peer sends.
     pub offered_tracks: Vec<(Mid, Source)>,
+    /// The sources that a host muted, offered or not.
+    pub muted: MutedSources,
     /// The track and layer of each SSRC received, oldest first; [`MAX_SSRCS`] at most.
     ssrc_origins: Vec<(Ssrc, PacketOrigin)>,
     /// Maps the peer's capture times to our clock.
@@ -39,6 +41,7 @@ impl Upstream {
     pub fn new(now: Instant) -> Self {
         Self {
             offered_tracks: Vec::new(),
+            muted: MutedSources::default(),
             ssrc_origins: Vec::new(),
             capture_clock: CaptureClock::default(),
             ingress_limiter: IngressLimiter::default(),

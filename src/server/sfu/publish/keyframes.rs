@@ -57,6 +57,11 @@ impl KeyframeRequester {
         self.wanted_since = None;
     }
 
+    /// Withdraws the outstanding request.
+    pub fn cancel(&mut self) {
+        self.wanted_since = None;
+    }
+
     /// Whether to send the request now. Returns true once per sending.
     pub fn take_due(&mut self, now: Instant) -> bool {
         if self.next_deadline().is_none_or(|at| now < at) {
@@ -164,6 +169,18 @@ mod tests {
         assert!(keyframes.take_due(start));
         keyframes.on_keyframe(start);
         assert_eq!(requests(&mut keyframes, start, 10, 30_000), [0; 0]);
+    }
+
+    #[test]
+    fn a_withdrawn_request_is_not_repeated_and_the_next_one_is_due_after_the_interval() {
+        let (mut keyframes, start) = (KeyframeRequester::new(false), Instant::now());
+        keyframes.request(start);
+        assert!(keyframes.take_due(start));
+        keyframes.cancel();
+        assert_eq!(requests(&mut keyframes, start, 10, 30_000), [0; 0]);
+        let later = start + Duration::from_secs(60);
+        keyframes.request(later);
+        assert!(keyframes.take_due(later));
     }
 
     proptest! {

@@ -7,7 +7,10 @@ use crate::server::sfu::{
     forward::packet::{MediaPacket, PacketOrigin},
 };
 use std::time::{Duration, Instant};
-use str0m::media::{Mid, Rid};
+use str0m::{
+    media::{Mid, Rid},
+    rtp::Ssrc,
+};
 
 /// How long a layer stays on after the last subscription to it. 2 s: a short look away should not
 /// cost a keyframe.
@@ -35,6 +38,8 @@ pub struct Track {
     pub subscriptions: Vec<Subscription>,
     /// The watched layers as announced to the sender.
     layer_demand: LayerDemand,
+    /// Whether a host muted the source.
+    muted: bool,
 }
 
 /// A down track that carries a track.
@@ -58,6 +63,8 @@ pub struct Layer {
     pub height: u32,
     /// The last sender report.
     pub sender_report: Option<SenderReport>,
+    /// The SSRC and the highest extended sequence number of the packets dropped while muted.
+    last_muted: Option<(Ssrc, u64)>,
 }
 
 /// The watched layers of a track.
@@ -86,6 +93,7 @@ impl Track {
             keyframes: KeyframeRequester::new(low && place == 0),
             height: 0,
             sender_report: None,
+            last_muted: None,
         };
         Self {
             owner,
@@ -101,16 +109,55 @@ impl Track {
                 announced: source.is_video().then_some(all),
                 pending_decrease: None,
             },
+            muted: false,
         }
     }
 
-    /// Whether the track has audio: a microphone always, screen audio while packets arrive.
+    /// Whether a host muted the source: no receiver subscribes to it.
+    pub fn is_muted(&self) -> bool {
+        self.muted
+    }
+
+    /// Mutes or unmutes the source. Returns whether that is a change. The caller ends the
+    /// subscriptions of a muted track.
+    pub fn set_muted(&mut self, muted: bool) -> bool {
+        if std::mem::replace(&mut self.muted, muted) == muted {
+            return false;
+        }
+        // The first packet after a mute may repeat the payload of a muted one (RED, RFC 2198). A
+        // recovery that has seen no packet does not take that for a lost one.
+        self.red_recovery = RedRecovery::default();
+        self.layers
+            .iter_mut()
+            .for_each(|layer| layer.keyframes.cancel());
+        true
+    }
+
+    /// Whether to drop a packet of a layer: the source is muted, or was when the packet was sent,
+    /// and the packet is late or a retransmission.
+    pub fn drops(&mut self, layer: usize, ssrc: Ssrc, seq: u64) -> bool {
+        let last_muted = &mut self.layers[layer].last_muted;
+        let highest = last_muted.filter(|(known, _)| *known == ssrc);
+        let highest = highest.map(|(_, highest)| highest);
+        if self.muted {
+            *last_muted = Some((ssrc, highest.map_or(seq, |highest| highest.max(seq))));
+        }
+        self.muted || highest.is_some_and(|highest| seq <= highest)
+    }
+
+    /// Whether the track has audio: a microphone unless muted, screen audio while packets arrive.
     pub fn has_audio(&self, now: Instant) -> bool {
         match self.source {
+            _ if self.muted => false,
             Source::Microphone => true,
             Source::ScreenAudio => self.layers.iter().any(|layer| layer.meter.is_live(now)),
             Source::Camera | Source::Screen => false,
         }
+    }
+
+    /// Whether the track competes for the forwarded voices.
+    pub fn has_voice(&self) -> bool {
+        self.source == Source::Microphone && !self.muted
     }
 
     /// Whether packets of a layer arrive, and lower layers do not go on without it.
@@ -251,6 +298,30 @@ mod tests {
         let names: Vec<_> = track.layers.iter().filter_map(|l| l.rid).collect();
         assert_eq!(names, ["q".into(), "h".into(), "f".into()]);
         assert_eq!(order_layers(vec![]), [None]);
+    }
+
+    #[test]
+    fn a_packet_that_was_sent_while_muted_is_dropped_after_it_too() {
+        let (mut track, ssrc) = (track(), Ssrc::from(7));
+        assert!(!track.drops(0, ssrc, 10));
+        assert!(track.set_muted(true) && !track.set_muted(true));
+        assert!(track.drops(0, ssrc, 13) && track.drops(0, ssrc, 11));
+        assert!(track.set_muted(false));
+        assert!(track.drops(0, ssrc, 12), "late");
+        assert!(!track.drops(0, ssrc, 14));
+        assert!(!track.drops(1, ssrc, 12), "another layer");
+        assert!(!track.drops(0, Ssrc::from(8), 1), "another stream");
+    }
+
+    #[test]
+    fn the_redundant_block_after_a_mute_recovers_nothing() {
+        let mut track = track();
+        assert!(track.red_recovery.accepts(1));
+        track.set_muted(true);
+        track.set_muted(false);
+        assert!(!track.red_recovery.recovers_previous(9));
+        assert!(track.red_recovery.accepts(9));
+        assert!(track.red_recovery.recovers_previous(11), "lost after it");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! Input marks peers dirty; [`Core::settle`] drains them until none is left. [`super::receive`]
 //! and [`super::forward`] are the path of a packet, [`super::subscribe`] assigns tracks,
-//! [`super::lifecycle`] adds and removes peers, [`super::tick`] does what is due by the clock.
+//! [`super::lifecycle`] adds and removes peers, [`super::mute`] mutes their sources, [`super::tick`] does what is due by the clock.
 
 use super::{media_room::MediaRoom, timers::Timers};
 use crate::{
@@ -126,6 +126,11 @@ impl Core {
                     self.peers[index].downstream.wanted = wanted;
                     self.update_subscriptions(index, now);
                     self.send_wanted_layers(index, now);
+                }
+            }
+            Command::SetMuted { peer, sources } => {
+                if let Some(index) = self.keys.get(&(room, peer)).copied() {
+                    self.set_muted(index, sources);
                 }
             }
             Command::Resync { peer } => {

@@ -89,6 +89,8 @@ fn commands_for_unknown_peers_and_rooms_are_ignored() {
         core.handle_command(room, Command::Resync { peer }, now);
         let wanted = vec![];
         core.handle_command(room, Command::Subscribe { peer, wanted }, now);
+        let sources = Source::ALL.into_iter().collect();
+        core.handle_command(room, Command::SetMuted { peer, sources }, now);
     }
     core.close_room(RoomKey(2));
     core.close_room(RoomKey(1));

@@ -29,6 +29,10 @@ impl Core {
             self.metrics.unknown_ssrc_packets.inc();
             return;
         };
+        if self.is_muted(index, origin, &packet) {
+            self.metrics.muted_packets.inc();
+            return;
+        }
         let report = packet.last_sender_info.as_ref().map(SenderReport::from);
         let Some((mut packet, before)) = self.parse_packet(index, packet, report, now) else {
             return;
@@ -130,6 +134,13 @@ impl Core {
                 track.subscriptions = bound;
             }
         }
+    }
+
+    /// Whether a packet is dropped because a host muted its source. Here, before anything counts
+    /// it: a muted packet has no audio level, no bitrate, no payload to recover and no receiver.
+    fn is_muted(&mut self, index: usize, origin: PacketOrigin, packet: &RtpPacket) -> bool {
+        let track = self.track(self.peers[index].room, origin.track);
+        track.is_some_and(|track| track.drops(origin.layer, packet.header.ssrc, *packet.seq_no))
     }
 
     /// A track of a room, by its key.

@@ -2,7 +2,7 @@
 //! and updates the subscribers.
 
 use super::core::Core;
-use crate::protocol::{MediaOffer, ParticipantId, Source};
+use crate::protocol::{MediaOffer, ParticipantId};
 use crate::server::sfu::{
     command::Event,
     keys::{PeerKey, RoomKey},
@@ -11,7 +11,7 @@ use crate::server::sfu::{
         guard::guarded,
         sdp::{offer::Offer, twcc},
     },
-    publish::track::{Track, order_layers},
+    publish::track::{Subscription, Track, order_layers},
 };
 use std::time::Instant;
 use str0m::{Output, media::Rids};
@@ -28,6 +28,8 @@ impl Core {
     ) {
         let known = self.keys.get(&(room, key)).copied();
         let same = known.filter(|index| self.peers[*index].connection == offer.connection);
+        // A new connection inherits them: no offer ends a mute.
+        let muted = known.map(|index| self.peers[index].upstream.muted);
         if let (Some(former), None) = (known, same) {
             self.remove_peer(former);
         }
@@ -35,6 +37,7 @@ impl Core {
             Some(index) => index,
             None => self.add_peer(room, key, person, &offer, now),
         };
+        self.peers[index].upstream.muted = muted.unwrap_or_default();
         self.answer_offer(index, offer, now);
     }
 
@@ -110,9 +113,11 @@ impl Core {
                 Some(Rids::Specific(rids)) => order_layers(rids.clone()),
                 _ => vec![None],
             };
-            let track = Track::new(index, peer.person.clone(), *source, *mid, rids);
+            let mut track = Track::new(index, peer.person.clone(), *source, *mid, rids);
+            track.set_muted(peer.upstream.muted.contains(*source));
+            let is_voice = track.has_voice();
             let key = room.tracks.insert(track);
-            if *source == Source::Microphone {
+            if is_voice {
                 room.loudest.add(key as u32);
             }
         }
@@ -165,9 +170,14 @@ impl Core {
         let gone = room.tracks.remove(track);
         room.speakers.remove(track as u32);
         room.loudest.remove(track as u32);
-        for bound in gone.subscriptions {
+        self.unbind(gone.subscriptions);
+    }
+
+    /// Frees the down tracks of a track that is sent no more.
+    pub(super) fn unbind(&mut self, subscriptions: Vec<Subscription>) {
+        for bound in subscriptions {
             if let Some(peer) = self.peers.get_mut(bound.peer) {
-                peer.downstream.down_tracks[bound.down_track].unbind();
+                peer.downstream.down_tracks[bound.down_track].unbind(&mut peer.rtc);
                 self.send_slots(bound.peer);
             }
         }

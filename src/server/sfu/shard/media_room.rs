@@ -38,6 +38,8 @@ pub struct MediaRoom {
     pub video_limit: VideoLimit,
     /// Packets forwarded in the current load window.
     pub packets_forwarded: u64,
+    /// Whether a source was muted or unmuted since the last tick.
+    pub mutes_changed: bool,
     /// The speakers and the dominant speaker as announced last.
     announced_speakers: (Vec<u32>, Option<u32>),
 }
@@ -55,6 +57,7 @@ impl MediaRoom {
             audible_screens: Vec::new(),
             video_limit: VideoLimit::default(),
             packets_forwarded: 0,
+            mutes_changed: false,
             announced_speakers: (Vec::new(), None),
         }
     }

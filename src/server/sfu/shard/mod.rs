@@ -13,6 +13,7 @@ mod inspect;
 mod lifecycle;
 pub mod media_room;
 pub mod message;
+mod mute;
 pub mod offer_queue;
 pub mod receive;
 mod screen_codec;

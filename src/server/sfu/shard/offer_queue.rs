@@ -19,7 +19,7 @@ pub struct OfferQueue {
     last_room: Option<RoomKey>,
 }
 
-/// An offer, and the subscription that followed it.
+/// An offer, and what followed it.
 struct QueuedOffer {
     /// The room that the peer is in.
     room: RoomKey,
@@ -27,6 +27,8 @@ struct QueuedOffer {
     peer: PeerKey,
     /// The offer: always a [`Command::Offer`].
     offer: Command,
+    /// The last [`Command::SetMuted`] after the offer.
+    muted: Option<Command>,
     /// The last [`Command::Subscribe`] after the offer.
     subscription: Option<Command>,
 }
@@ -47,6 +49,7 @@ impl OfferQueue {
                         room,
                         peer,
                         offer: command,
+                        muted: None,
                         subscription: None,
                     }),
                 }
@@ -59,6 +62,14 @@ impl OfferQueue {
                 }
                 None => Some(command),
             },
+            Command::SetMuted { peer, .. } => {
+                // At once for a connection that was answered before; after the offer for one that
+                // does not exist yet.
+                if let Some(found) = place(&self.queue, peer) {
+                    self.queue[found].muted = Some(command.clone());
+                }
+                Some(command)
+            }
             Command::Close { peer } => {
                 // An earlier offer may have been answered: that connection closes.
                 if let Some(found) = place(&self.queue, peer) {
@@ -76,14 +87,15 @@ impl OfferQueue {
         self.queue.retain(|waiting| waiting.room != room);
     }
 
-    /// Takes the next offer, with its room and its subscription: the oldest of another room than
+    /// Takes the next offer and what follows it, with its room: the oldest of another room than
     /// the last, else the oldest.
-    pub fn pop(&mut self) -> Option<(RoomKey, Command, Option<Command>)> {
+    pub fn pop(&mut self) -> Option<(RoomKey, impl Iterator<Item = Command> + use<>)> {
         let of_another = |waiting: &QueuedOffer| Some(waiting.room) != self.last_room;
         let found = self.queue.iter().position(of_another).unwrap_or(0);
         let next = self.queue.remove(found)?;
         self.last_room = Some(next.room);
-        Some((next.room, next.offer, next.subscription))
+        let after = next.muted.into_iter().chain(next.subscription);
+        Some((next.room, std::iter::once(next.offer).chain(after)))
     }
 
     /// Whether no offer waits.
@@ -95,7 +107,7 @@ impl OfferQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::MediaOffer;
+    use crate::protocol::{MediaOffer, Source};
     use crate::server::sfu::{peer::sdp::offer::Offer, testing::browser::participant};
 
     fn offer(peer: u64, offer_id: u32) -> Command {
@@ -114,8 +126,8 @@ mod tests {
     /// Which peers are answered, in order.
     fn answered(queue: &mut OfferQueue) -> Vec<(u64, u64, u32)> {
         let all = std::iter::from_fn(|| queue.pop());
-        let named = all.map(|(room, offer, _)| match offer {
-            Command::Offer { peer, offer, .. } => (room.0, peer.0, offer.offer_id),
+        let named = all.map(|(room, mut commands)| match commands.next() {
+            Some(Command::Offer { peer, offer, .. }) => (room.0, peer.0, offer.offer_id),
             other => panic!("{other:?}"),
         });
         named.collect()
@@ -153,8 +165,28 @@ mod tests {
             queue.push(RoomKey(2), subscription(1)),
             Some(subscription(1))
         );
-        let (_, _, after) = queue.pop().expect("waits");
-        assert_eq!(after, Some(subscription(1)));
+        let (_, commands) = queue.pop().expect("waits");
+        assert_eq!(commands.collect::<Vec<_>>(), [offer(1, 1), subscription(1)]);
+    }
+
+    #[test]
+    fn a_mute_is_due_at_once_and_again_after_an_offer_that_waits() {
+        let mut queue = OfferQueue::default();
+        let mute = |peer, sources: &[Source]| Command::SetMuted {
+            peer: PeerKey(peer),
+            sources: sources.iter().copied().collect(),
+        };
+        let (first, last) = (mute(1, &[Source::Camera]), mute(1, &[Source::Microphone]));
+        queue.push(RoomKey(1), offer(1, 1));
+        queue.push(RoomKey(1), offer(2, 1));
+        for command in [first, last.clone()] {
+            assert_eq!(queue.push(RoomKey(1), command.clone()), Some(command));
+        }
+        queue.push(RoomKey(1), offer(1, 2));
+        let (_, commands) = queue.pop().expect("waits");
+        assert_eq!(commands.collect::<Vec<_>>(), [offer(1, 2), last]);
+        let (_, commands) = queue.pop().expect("waits");
+        assert_eq!(commands.collect::<Vec<_>>(), [offer(2, 1)]);
     }
 
     #[test]

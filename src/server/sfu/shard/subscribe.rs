@@ -61,7 +61,8 @@ impl Core {
             .filter(|w| w.source.is_video() && w.height > 0)
             .filter_map(|w| {
                 let track = room.track_of(&w.id, w.source)?;
-                (room.tracks[track].owner != index).then(|| (room.priority_of(w), track))
+                let sent = &room.tracks[track];
+                (sent.owner != index && !sent.is_muted()).then(|| (room.priority_of(w), track))
             })
             .collect();
         wanted.sort_by_key(|(priority, _)| Reverse(*priority));
@@ -118,7 +119,7 @@ impl Core {
             let Some(track) = slot.track.filter(|track| !wanted.contains(track)) else {
                 continue;
             };
-            slot.unbind();
+            slot.unbind(&mut peer.rtc);
             if let Some(track) = room.tracks.get_mut(track) {
                 track
                     .subscriptions

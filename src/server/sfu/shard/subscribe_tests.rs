@@ -34,7 +34,11 @@ impl Call {
     fn new(senders: &[(u64, Source, i8)], slots: usize) -> Self {
         let (mut core, mut events, mut now) = core();
         let mut join = |sent: &[Source], received: &[MediaKind], number| {
-            let media = OfferedMedia { sent, received };
+            let media = OfferedMedia {
+                sent,
+                received,
+                ..OfferedMedia::default()
+            };
             FakeBrowser::join_with_media(&media, &mut core, &mut events, &mut now, number)
         };
         let senders = senders

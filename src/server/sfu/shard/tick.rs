@@ -45,7 +45,7 @@ impl Core {
         }
     }
 
-    /// Updates the dominant speaker and the forwarded voices.
+    /// Updates the dominant speaker and the forwarded voices, and all subscriptions after a mute.
     fn tick_speakers(&mut self, key: RoomKey, now: Instant) {
         let Some(room) = self.rooms.get_mut(&key) else {
             return;
@@ -53,13 +53,14 @@ impl Core {
         let floor = room.speakers.tick(now);
         let voices = room.loudest.tick(now) | room.update_audible_screens(now);
         room.send_speakers(now);
+        let mutes = std::mem::take(&mut room.mutes_changed);
         if voices {
             let peers = room.peers.clone();
             peers
                 .iter()
                 .for_each(|peer| self.update_audio_subscriptions(*peer, now));
         }
-        if floor {
+        if floor || mutes {
             self.update_room_subscriptions(key, now);
         }
     }

@@ -50,10 +50,12 @@ impl Call {
         let camera = OfferedMedia {
             sent: &[Source::Camera],
             received: &[],
+            ..OfferedMedia::default()
         };
         let viewer = OfferedMedia {
             sent: &[],
             received: &[MediaKind::Video; 4],
+            ..OfferedMedia::default()
         };
         let media = (1..=4).map(|number| (number, &camera));
         let media = media.chain([(VIEWER.0, &viewer)]);

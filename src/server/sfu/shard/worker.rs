@@ -293,11 +293,8 @@ impl Worker {
 
     /// Answers one offer. Only one: packets wait meanwhile.
     fn answer_next_offer(&mut self, now: Instant) {
-        if let Some((room, offer, subscription)) = self.offers.pop() {
-            self.core.handle_command(room, offer, now);
-            if let Some(subscription) = subscription {
-                self.core.handle_command(room, subscription, now);
-            }
+        if let Some((room, commands)) = self.offers.pop() {
+            commands.for_each(|command| self.core.handle_command(room, command, now));
         }
     }
 

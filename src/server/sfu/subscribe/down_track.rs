@@ -152,8 +152,11 @@ impl DownTrack {
         }
     }
 
-    /// Ends the subscription.
-    pub fn unbind(&mut self) {
+    /// Ends the subscription. Nothing of its track is retransmitted from now on.
+    pub fn unbind(&mut self, rtc: &mut Rtc) {
+        if self.video {
+            self.clear_rtx_cache(rtc);
+        }
         self.pause();
         self.track = None;
         self.paused = false;

@@ -4,9 +4,13 @@
 use crate::protocol::{MediaOffer, OfferedTrack, ParticipantId, Source};
 use crate::server::metrics::MediaMetrics;
 use crate::server::sfu::{
+    codec::enable_codecs,
     command::{Command, Event},
     keys::{PeerKey, RoomKey},
-    peer::{sdp::offer::Offer, session::SharedRtcConfig},
+    peer::{
+        sdp::{offer::Offer, twcc::extensions_without_twcc},
+        session::SharedRtcConfig,
+    },
     shard::core::Core,
     transport::datagram::{OutgoingDatagram, ReceivedDatagram, is_stun},
 };
@@ -16,12 +20,16 @@ use std::{
 };
 use str0m::{
     Input, Output,
+    change::{SdpApi, SdpOffer, SdpPendingOffer},
     crypto::{CryptoProvider, from_feature_flags},
-    media::{Direction, MediaKind, Mid, Simulcast, SimulcastLayer},
+    media::{Direction, MediaKind, Mid, Rid, Simulcast, SimulcastLayer},
     net::{Protocol, Receive},
     rtp::{ExtensionValues, RtpWrite},
 };
 use tokio::sync::mpsc;
+
+/// The interval between two statistics events of a client.
+const STATS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A core with room 1, the receiver of its events, and the start time.
 pub fn core() -> (Core, mpsc::Receiver<Event>, Instant) {
@@ -62,23 +70,11 @@ pub fn join_without_media(
 ) {
     let mut rtc = str0m::Rtc::new(now);
     let mut api = rtc.sdp_api();
-    let mut tracks = Vec::new();
-    for source in sent {
-        let mut layers = Simulcast::new();
-        for rid in ["q", "h", "f"] {
-            layers.add_send_layer(SimulcastLayer::new(rid));
-        }
-        let layers = (*source == Source::Camera).then_some(layers);
-        let kind = match source.is_video() {
-            true => MediaKind::Video,
-            false => MediaKind::Audio,
-        };
-        let mid = api.add_media(kind, Direction::SendOnly, None, None, layers);
-        tracks.push(OfferedTrack {
-            mid: mid.to_string(),
-            source: *source,
-        });
-    }
+    let senders = add_senders(&mut api, sent, &["q", "h", "f"]);
+    let tracks = senders.into_iter().map(|(source, mid)| OfferedTrack {
+        mid: mid.to_string(),
+        source,
+    });
     for _ in 0..slots {
         api.add_media(kind, Direction::RecvOnly, None, None, None);
     }
@@ -87,7 +83,7 @@ pub fn join_without_media(
         connection: 1,
         offer_id: 1,
         sdp: offer.to_sdp_string(),
-        tracks,
+        tracks: tracks.collect(),
     });
     let (peer, person) = (PeerKey(number), participant(number));
     let command = Command::Offer {
@@ -105,6 +101,10 @@ pub struct OfferedMedia<'a> {
     pub sent: &'a [Source],
     /// The kind of each receiving media description.
     pub received: &'a [MediaKind],
+    /// The RIDs of the camera's simulcast layers; none without simulcast.
+    pub rids: &'a [&'a str],
+    /// Whether the offer asks for transport-wide feedback, so that bandwidth is estimated.
+    pub uses_bwe: bool,
 }
 
 impl Default for OfferedMedia<'_> {
@@ -113,8 +113,28 @@ impl Default for OfferedMedia<'_> {
         Self {
             sent: &[Source::Camera, Source::Microphone],
             received: &[MediaKind::Video, MediaKind::Audio],
+            rids: &[],
+            uses_bwe: true,
         }
     }
+}
+
+/// Adds a sending media description for each source, the camera with these simulcast layers.
+fn add_senders(api: &mut SdpApi<'_>, sources: &[Source], rids: &[&str]) -> Vec<(Source, Mid)> {
+    let add = |source: &Source| {
+        let kind = match source.is_video() {
+            true => MediaKind::Video,
+            false => MediaKind::Audio,
+        };
+        let mut layers = Simulcast::new();
+        for rid in rids {
+            layers.add_send_layer(SimulcastLayer::new(rid));
+        }
+        let layers = (*source == Source::Camera && !rids.is_empty()).then_some(layers);
+        let mid = api.add_media(kind, Direction::SendOnly, None, None, layers);
+        (*source, mid)
+    };
+    sources.iter().map(add).collect()
 }
 
 /// A client without sockets.
@@ -128,7 +148,7 @@ pub struct FakeBrowser {
     /// The str0m events so far, oldest first.
     pub events: Vec<str0m::Event>,
     /// The offer that awaits its answer.
-    pub pending: Option<str0m::change::SdpPendingOffer>,
+    pub pending: Option<SdpPendingOffer>,
     /// The host address of the client.
     pub host: SocketAddr,
     /// The address from which its datagrams arrive at the core.
@@ -211,45 +231,67 @@ impl FakeBrowser {
         now: Instant,
         peer: PeerKey,
     ) -> (Self, Offer) {
-        let config = str0m::Rtc::builder().set_rtp_mode(true);
+        let mut config = str0m::Rtc::builder()
+            .set_rtp_mode(true)
+            .set_stats_interval(Some(STATS_INTERVAL));
+        enable_codecs(config.codec_config());
+        if !media.uses_bwe {
+            config = config.set_extension_map(extensions_without_twcc());
+        }
         let mut rtc = config.set_crypto_provider(ciphers.into()).build(now);
         let port = 4000 + 100 * peer.0 as u16;
         let address = ([127, 0, 0, 1], port).into();
         let candidate = str0m::Candidate::host(address, "udp").expect("valid");
         rtc.add_local_candidate(candidate);
         let mut api = rtc.sdp_api();
-        let mut add = |kind, direction| api.add_media(kind, direction, None, None, None);
-        let send = |source: &Source| {
-            let kind = match source.is_video() {
-                true => MediaKind::Video,
-                false => MediaKind::Audio,
-            };
-            (*source, add(kind, Direction::SendOnly))
+        let senders = add_senders(&mut api, media.sent, media.rids);
+        let receive = |kind: &MediaKind| {
+            let mid = api.add_media(*kind, Direction::RecvOnly, None, None, None);
+            (*kind, mid)
         };
-        let senders: Vec<_> = media.sent.iter().map(send).collect();
-        let receive = |kind: &MediaKind| (*kind, add(*kind, Direction::RecvOnly));
         let receivers = media.received.iter().map(receive).collect();
         let (offer, pending) = api.apply().expect("something to offer");
-        let tracks = senders.iter().map(|(source, mid)| OfferedTrack {
-            mid: mid.to_string(),
-            source: *source,
-        });
-        let offer = Offer::new(MediaOffer {
-            connection: 1,
-            offer_id: 1,
-            sdp: offer.to_sdp_string(),
-            tracks: tracks.collect(),
-        });
-        let browser = Self {
+        let mut browser = Self {
             rtc,
             senders,
             receivers,
             events: Vec::new(),
-            pending: Some(pending),
+            pending: None,
             host: address,
             address,
         };
+        let offer = browser.offer((offer, pending), 1, 1);
         (browser, offer)
+    }
+
+    /// Adds sources and offers again. The caller sends the offer, and applies the answer with
+    /// [`Self::connect`].
+    pub fn offer_more(&mut self, sources: &[Source], connection: u32, offer_id: u32) -> Offer {
+        let mut api = self.rtc.sdp_api();
+        let added = add_senders(&mut api, sources, &[]);
+        let change = api.apply().expect("something to offer");
+        self.senders.extend(added);
+        self.offer(change, connection, offer_id)
+    }
+
+    /// The offer of a change, which awaits its answer from now on.
+    fn offer(
+        &mut self,
+        (offer, pending): (SdpOffer, SdpPendingOffer),
+        connection: u32,
+        offer_id: u32,
+    ) -> Offer {
+        self.pending = Some(pending);
+        let tracks = self.senders.iter().map(|(source, mid)| OfferedTrack {
+            mid: mid.to_string(),
+            source: *source,
+        });
+        Offer::new(MediaOffer {
+            connection,
+            offer_id,
+            sdp: offer.to_sdp_string(),
+            tracks: tracks.collect(),
+        })
     }
 
     /// The media description that sends video of the camera.
@@ -273,7 +315,7 @@ impl FakeBrowser {
     }
 
     /// The media description that sends a source.
-    fn sender_of(&self, source: Source) -> Mid {
+    pub fn sender_of(&self, source: Source) -> Mid {
         let mut senders = self.senders.iter();
         senders.find(|(sent, _)| *sent == source).expect("sent").1
     }
@@ -379,15 +421,27 @@ impl FakeBrowser {
     }
 
     /// A packet of a media description, in its first codec.
-    fn packet(&self, mid: Mid, seq: u64, time: u32, taken: Instant, payload: Vec<u8>) -> RtpWrite {
+    pub fn packet(
+        &self,
+        mid: Mid,
+        seq: u64,
+        time: u32,
+        taken: Instant,
+        payload: Vec<u8>,
+    ) -> RtpWrite {
         let pt = self.rtc.media(mid).expect("there").remote_pts()[0];
         RtpWrite::new(pt, seq.into(), time, taken, payload)
     }
 
-    /// Writes a packet on a media description.
+    /// Writes a packet on a media description without simulcast.
     fn write_packet(&mut self, mid: Mid, write: RtpWrite) {
+        self.write_layer_packet(mid, None, write);
+    }
+
+    /// Writes a packet on a simulcast layer of a media description.
+    pub fn write_layer_packet(&mut self, mid: Mid, rid: Option<Rid>, write: RtpWrite) {
         let mut direct = self.rtc.direct_api();
-        let stream = direct.stream_tx_by_mid(mid, None).expect("sends");
+        let stream = direct.stream_tx_by_mid(mid, rid).expect("sends");
         stream.write_rtp(write);
     }
 
