@@ -194,11 +194,22 @@ impl Sfu {
         self.inner.shards.iter().any(|shard| shard.owns(address))
     }
 
+    /// Answers a STUN Binding request of this transaction at every media port, for some seconds:
+    /// a probe of the operator's checks.
+    pub fn expect_probe(&self, transaction: [u8; 12]) {
+        for shard in &self.inner.shards {
+            shard.send(ShardMessage::ExpectProbe { transaction });
+        }
+    }
+
     /// The addresses at which browsers reach the shards.
-    #[cfg(test)]
     pub fn candidates(&self) -> Vec<SocketAddr> {
         let shards = self.inner.shards.iter();
-        let candidates = shards.map(|shard| shard.candidates.read().expect("held").current.clone());
+        let candidates = shards.map(|shard| {
+            let known = shard.candidates.read();
+            let known = known.unwrap_or_else(PoisonError::into_inner);
+            known.current.clone()
+        });
         candidates.collect::<Vec<_>>().concat()
     }
 

@@ -5,7 +5,7 @@
 //! and [`super::forward`] are the path of a packet, [`super::subscribe`] assigns tracks,
 //! [`super::lifecycle`] adds and removes peers, [`super::mute`] mutes their sources, [`super::tick`] does what is due by the clock.
 
-use super::{media_room::MediaRoom, timers::Timers};
+use super::{media_room::MediaRoom, probes::Probes, timers::Timers};
 use crate::{
     protocol::MAX_WANTED,
     server::{
@@ -39,6 +39,8 @@ pub struct Core {
     pub(super) keys: HashMap<(RoomKey, PeerKey), usize>,
     /// Finds the peer of a datagram.
     pub(super) demux: Demux,
+    /// Probes of the operator's checks.
+    pub(super) probes: Probes,
     /// The timeouts of all peers.
     pub(super) timers: Timers,
     /// Peers that have output.
@@ -69,6 +71,7 @@ impl Core {
             rooms: HashMap::new(),
             keys: HashMap::new(),
             demux: Demux::default(),
+            probes: Probes::default(),
             timers: Timers::default(),
             dirty: Vec::new(),
             closing: Vec::new(),

@@ -42,6 +42,11 @@ pub enum ShardMessage {
         /// The current addresses.
         candidates: Vec<SocketAddr>,
     },
+    /// Answers a STUN Binding request of this transaction, for a short time.
+    ExpectProbe {
+        /// The transaction id, drawn at random.
+        transaction: [u8; 12],
+    },
     /// Stops the thread.
     Stop,
 }

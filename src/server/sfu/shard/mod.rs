@@ -15,6 +15,7 @@ pub mod media_room;
 pub mod message;
 mod mute;
 pub mod offer_queue;
+mod probes;
 pub mod receive;
 mod screen_codec;
 mod subscribe;

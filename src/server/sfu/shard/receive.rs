@@ -23,6 +23,12 @@ impl Core {
             .inc_by(datagram.bytes.len() as u64);
         self.metrics.received_datagrams.inc();
         let index = self.find_peer(&datagram);
+        if index.is_none()
+            && let Some(answer) = self.probes.answer(&datagram, now)
+        {
+            self.outgoing.push(answer);
+            return;
+        }
         let Some(index) = index.filter(|index| self.allows(*index, &datagram, now)) else {
             self.metrics.dropped_datagrams.inc();
             return;

@@ -281,6 +281,9 @@ impl Worker {
                     self.core.set_candidates(candidates);
                     self.core.settle(now);
                 }
+                Ok(ShardMessage::ExpectProbe { transaction }) => {
+                    self.core.expect_probe(transaction, now);
+                }
                 Ok(ShardMessage::Stop) => return false,
                 Err(_) => return true,
             }
