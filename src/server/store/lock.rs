@@ -42,6 +42,12 @@ impl DataLock {
         }
     }
 
+    /// Whether somebody holds the lock of a database. Creates nothing.
+    pub fn is_held(database: &Path) -> bool {
+        let file = File::open(database.with_extension("lock"));
+        file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
     /// Takes the lock of a database.
     ///
     /// # Errors

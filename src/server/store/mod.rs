@@ -19,6 +19,7 @@ mod file;
 mod forget;
 #[cfg(test)]
 mod index_tests;
+mod integrity;
 mod lock;
 mod operator;
 mod quota;
@@ -45,13 +46,14 @@ pub use change::{Change, Changed, Edit};
 pub use error::StoreError;
 pub use export::{Format, export, export_to};
 pub use file::{FileError, NewFile, refuse_database};
+pub use integrity::{Integrity, integrity, is_in_use};
 pub use operator::{
     LoggedAction, NewSession, OperatorSession, OperatorState, OperatorWrite, PasswordHash,
     SecretHash, reset_operator,
 };
 pub use quota::{Full, Quota, Usage};
 pub use restore::{Restored, restore};
-pub use rights::{Rights, RightsError, make_directory};
+pub use rights::{Rights, RightsError, check_rights, make_directory};
 pub use room_list::{COUNTED, StoredRoom};
 pub use status::{Cause, FailedCommit};
 pub use sweep::{Expired, Expiry};

@@ -87,6 +87,17 @@ pub fn prepare(database: &Path, rights: Rights) -> Result<(), StoreError> {
     }
 }
 
+/// Checks the rights of an existing data directory, as the start of a server does. Creates nothing.
+///
+/// # Errors
+/// The rights are refused. A directory that is missing or cannot be read is no error here.
+pub fn check_rights(database: &Path, rights: Rights) -> Result<(), RightsError> {
+    match rights {
+        Rights::Any => Ok(()),
+        Rights::Private => check(directory(database), database).unwrap_or(Ok(())),
+    }
+}
+
 /// Creates a directory and its missing parents with mode 0700.
 pub fn make_directory(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
