@@ -129,6 +129,14 @@ impl ServerTls {
         }
     }
 
+    /// Whether the certificate in use stands in for the first one of a public authority.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Acme(acme, _) => acme.is_waiting(),
+            Self::Files(_) | Self::SelfSigned(_) => false,
+        }
+    }
+
     /// What the operator should know: an expired certificate, files that cannot be used, or a failed
     /// order. In one sentence without text of the authority, because everybody may read it.
     pub fn note(&self) -> Option<&'static str> {

@@ -193,6 +193,8 @@ pub struct Acme {
     served: Arc<Served>,
     /// The answers of port 80.
     tokens: HttpTokens,
+    /// Whether a stored certificate was served at the start.
+    had_stored: bool,
     /// The certificate for exactly the configured names; `None` before the first order.
     current: Mutex<Option<Current>>,
     /// The issued certificate with its key, as PEM, while it could not be stored.
@@ -211,7 +213,7 @@ impl Acme {
     /// Serves the stored certificate, if there is one. Without one for all names, one that covers
     /// the first name is served until the order succeeds.
     pub fn new(options: AcmeOptions, storage: Storage, served: Arc<Served>) -> Self {
-        let mut current = None;
+        let (mut current, mut had_stored) = (None, false);
         let exact = certificate_file(&options);
         let mut stored: Vec<_> = storage
             .names(".pem")
@@ -233,12 +235,14 @@ impl Acme {
         stored.sort_by_key(|(exact, found, _)| (*exact, found.facts.not_after));
         if let Some((exact, found, key)) = stored.pop() {
             served.replace(key);
+            had_stored = true;
             current = exact.then_some(found);
         }
         Self {
             options,
             storage,
             served,
+            had_stored,
             tokens: HttpTokens::default(),
             current: Mutex::new(current),
             unsaved: Mutex::new(None),
@@ -252,6 +256,12 @@ impl Acme {
     /// The names of the certificate.
     pub fn names(&self) -> &[CertificateName] {
         &self.options.names
+    }
+
+    /// Whether no certificate of the authority is there yet.
+    pub fn is_waiting(&self) -> bool {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.had_stored && current.is_none()
     }
 
     /// The answers of port 80.
