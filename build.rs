@@ -13,7 +13,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out_dir = PathBuf::from(std::env::var("OUT_DIR")?).join("i18n");
     let config = Config::new("en")?
         .add_locale("ko")?
-        .add_namespaces(["common", "welcome", "room", "call", "lan", "admin"])?
+        .add_namespaces([
+            "common", "welcome", "room", "call", "lan", "admin", "doctor",
+        ])?
         .parse_options(ParseOptions::new().interpolate_display(true));
     let translations = TranslationsInfos::parse(config)?;
     translations.emit_diagnostics();

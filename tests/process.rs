@@ -66,15 +66,17 @@ impl Server {
         let mut builder = tempfile::Builder::new();
         let private = fs::Permissions::from_mode(0o700);
         let data = builder.permissions(private).tempdir().expect("a directory");
+        let own = [
+            ["--listen", listen],
+            ["--metrics-listen", "off"],
+            ["--media-listen", "127.0.0.1:0"],
+            ["--turn-listen", "127.0.0.1:0"],
+        ];
+        // The flags of the test replace these.
+        let own = own.iter().filter(|[name, _]| !flags.contains(name));
         command
             .env_clear()
-            .args(["--listen", listen, "--metrics-listen", "off"])
-            .args([
-                "--media-listen",
-                "127.0.0.1:0",
-                "--turn-listen",
-                "127.0.0.1:0",
-            ])
+            .args(own.flatten())
             .arg("--data-dir")
             .arg(data.path())
             .args(flags)
@@ -551,4 +553,73 @@ async fn a_server_without_an_operator_logs_a_one_time_link_and_no_other_secret()
         lines += 1;
     }
     assert!(lines > 5, "the log is read");
+}
+
+/// Runs `noom doctor` with these flags before the command and behind it. Returns its success and
+/// its standard output.
+fn doctor(data: &Path, flags: &[&str], behind: &[&str]) -> (bool, String) {
+    let run = Command::new(env!("CARGO_BIN_EXE_noom"))
+        .env_clear()
+        .args(["--media-listen", "127.0.0.1:0", "--turn-listen", "off"])
+        .arg("--data-dir")
+        .arg(data)
+        .args(flags)
+        .arg("doctor")
+        .args(behind)
+        .output()
+        .expect("runs");
+    let text = String::from_utf8(run.stdout).expect("UTF-8");
+    (run.status.success(), text)
+}
+
+#[test]
+fn the_doctor_names_a_port_that_is_taken_and_finds_nothing_once_it_is_free() {
+    let data = tempfile::tempdir().expect("a directory");
+    let data = data.path().join("none-yet");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+    let address = taken.local_addr().expect("bound").to_string();
+    let flags = ["--metrics-listen", "off", "--listen", &address];
+    let (is_well, text) = doctor(&data, &flags, &[]);
+    assert!(!is_well, "{text}");
+    let mut lines = text.lines();
+    let sentence = format!("--listen: another program has {address}.");
+    let found = lines.find(|line| line.contains(&sentence));
+    assert!(
+        found.is_some_and(|line| line.starts_with("failed")),
+        "{text}"
+    );
+    let remedy = lines.next().expect("what mends it");
+    assert!(remedy.trim().starts_with("-> End the program"), "{text}");
+    assert_eq!(text.matches("failed  ").count(), 1, "{text}");
+    drop(taken);
+    let (is_well, text) = doctor(&data, &flags, &["--json"]);
+    assert!(is_well, "{text}");
+    let findings: Vec<serde_json::Value> = serde_json::from_str(&text).expect("a list");
+    assert!(findings.len() >= 16, "{text}");
+    assert!(
+        findings
+            .iter()
+            .all(|finding| finding["outcome"] != "failed")
+    );
+    assert!(!data.exists(), "nothing is written");
+}
+
+#[tokio::test]
+async fn the_doctor_asks_a_running_server_and_shows_no_secret() {
+    let port = free_port();
+    let metrics = format!("127.0.0.1:{port}");
+    let secret = "stun:stun.example,turn:ann:hush-hush@turn.example";
+    let flags = ["--metrics-listen", &metrics, "--ice-servers", secret];
+    let (server, _) = Server::start(&flags, &[]).await;
+    let data = server.data.path().to_owned();
+    let ask = move || doctor(&data, &["--metrics-listen", &metrics], &[]);
+    let asked = tokio::task::spawn_blocking(ask);
+    let (is_well, text) = asked.await.expect("asked");
+    assert!(is_well, "{text}");
+    assert!(
+        text.contains("The server runs and checked itself."),
+        "{text}"
+    );
+    assert!(text.contains("TURN makes allocations"), "{text}");
+    assert!(!text.contains("hush-hush"), "{text}");
 }

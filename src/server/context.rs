@@ -3,6 +3,7 @@
 use super::{
     blocked_media::BlockedMedia,
     config::Config,
+    doctor::Doctor,
     http::{Assets, ConnectionPermits, MetricsToken, OpenSockets, PollRegistry, Readiness},
     limits::{MAX_POLLS, MAX_SOCKETS, Timing},
     metrics::{Counter, HttpMetrics},
@@ -68,6 +69,8 @@ pub struct Shared {
     pub blocked_media: Arc<BlockedMedia>,
     /// The account of the operator, and the state of its pages.
     pub operator: Arc<Operator>,
+    /// The state of the operator's checks.
+    pub doctor: Arc<Doctor>,
     /// Timeouts and intervals.
     pub timing: Timing,
     /// The runtime that renders pages.
@@ -139,6 +142,7 @@ impl AppContext {
             metrics_token: None,
             blocked_media: Arc::default(),
             operator: Arc::default(),
+            doctor: Arc::default(),
             timing,
             pages: Handle::current(),
             stopping,

@@ -15,6 +15,7 @@
 //! * [`turn`] the TURN server; `turn_relay` connects it to calls and the SFU.
 //! * [`retention`] deletes old messages, where the operator sets that; [`clock`] guards its time.
 //! * [`empty_rooms`] forgets rooms in which nothing is kept and nobody is.
+//! * [`doctor`] checks whether people can reach the server, and says what mends it.
 //! * [`operator`] the account of the operator and the pages under `/admin`.
 //! * `load` the busy share of the process; [`priority`] the priorities of its threads.
 //! * [`token_bucket`] the algorithm of every rate limit; [`log_throttle`] bounds the log lines that
@@ -31,6 +32,7 @@ pub mod commands;
 pub mod config;
 pub mod context;
 pub mod disk;
+pub mod doctor;
 pub mod empty_rooms;
 pub mod error;
 pub mod http;

@@ -136,7 +136,11 @@ impl Server {
                 .map_err(|error| ServeError::Listen { address, error })?,
         };
         let metrics = config.metrics_listen.map(bind_metrics).transpose()?;
-        let http = config.http_listen.map(bind_http).transpose()?.flatten();
+        let http = config.http_listen.map(bind_http).transpose()?;
+        let (http, unbound) = http.map_or((None, None), |bound| match bound {
+            Ok(listeners) => (Some(listeners), None),
+            Err(unbound) => (None, Some(unbound)),
+        });
         let sfu = Sfu::start(&SfuOptions {
             listen: config.media_listen,
             shards: config.media_threads,
@@ -163,6 +167,11 @@ impl Server {
             shared.tls = tls;
             shared.metrics_token = metrics_token;
         });
+        if let Some((address, error)) = unbound {
+            context
+                .doctor
+                .keep_unbound("--http-listen", address, &error);
+        }
         if let Some(relay) = &relay {
             context.rooms.set_relays(relay.clone());
         }
@@ -334,19 +343,22 @@ fn read_metrics_token(config: &Config) -> Result<Option<Arc<MetricsToken>>, Serv
     Ok(Some(Arc::new(read?)))
 }
 
-/// Opens the listener for plain HTTP beside TLS. Returns `None` if the default address is taken:
+/// An address that is not served, and why.
+type Unbound = (SocketAddr, std::io::Error);
+
+/// Opens the listener for plain HTTP beside TLS. Returns the reason if the default address is taken:
 /// the authority can still reach the server by TLS.
-fn bind_http(listen: HttpListen) -> Result<Option<Listeners>, ServeError> {
+fn bind_http(listen: HttpListen) -> Result<Result<Listeners, Unbound>, ServeError> {
     let address = listen.address;
     match Listeners::bind("--http-listen", address) {
-        Ok(listeners) => Ok(Some(listeners)),
+        Ok(listeners) => Ok(Ok(listeners)),
         Err(error) if listen.is_default => {
             let hint = error::hint(address, &error);
             tracing::warn!(
                 "{address} cannot be used: {error}{hint}; http:// addresses do not lead here, and \
                  the certificate is ordered by port 443 alone"
             );
-            Ok(None)
+            Ok(Err((address, error)))
         }
         Err(error) => Err(ServeError::HttpListen { address, error }),
     }

@@ -11,6 +11,7 @@ mod architecture;
 mod backup;
 mod call;
 mod deploy;
+mod doctor;
 mod documents;
 mod export;
 mod faults;

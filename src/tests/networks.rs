@@ -12,7 +12,7 @@ use std::{
 use tokio::net::TcpStream;
 
 /// Set for tests that run in a network namespace of their own.
-const INSIDE: &str = "INSIDE_A_NETWORK_NAMESPACE";
+pub const INSIDE: &str = "INSIDE_A_NETWORK_NAMESPACE";
 
 /// A connection to the server at `[::1]`; nothing if this machine has no IPv6, or if another
 /// process uses the port there.
@@ -106,12 +106,12 @@ async fn http_1_1_without_a_host_is_400_and_http_1_0_is_served() {
     assert_eq!(status(&old), 200, "{old}");
 }
 
-/// Runs an ignored test of this module in its own network namespace, after these commands of `ip`.
-/// Prints why the test is skipped if this machine does not allow that.
-fn run_in_network_namespace(test: &str, commands: &[&str]) {
+/// Runs an ignored test in its own namespaces of network and mounts, after these commands of `ip`.
+/// `test` names it below `tests`. Prints why the test is skipped if this machine does not allow that.
+pub fn run_in_network_namespace(test: &str, commands: &[&str]) {
     let unshare = || {
         let mut command = Command::new("unshare");
-        command.args(["--net", "--map-root-user"]);
+        command.args(["--net", "--mount", "--map-root-user"]);
         command
     };
     let is_possible = |command: &str| {
@@ -131,7 +131,7 @@ fn run_in_network_namespace(test: &str, commands: &[&str]) {
     let set_up: String = set_up.collect();
     let this = std::env::current_exe().expect("a path");
     let this = this.display();
-    let run = format!("{set_up}exec '{this}' --exact tests::networks::{test} --ignored");
+    let run = format!("{set_up}exec '{this}' --exact tests::{test} --ignored");
     let run = unshare().args(["sh", "-c", &run]).env(INSIDE, "1").output();
     let run = run.expect("runs");
     let said = String::from_utf8_lossy(&run.stdout);
@@ -223,7 +223,7 @@ async fn browsers_receive_the_public_name_and_a_public_port_for_each_media_threa
 #[test]
 fn a_machine_without_ipv4_is_offered_by_ipv6_for_media_and_turn() {
     run_in_network_namespace(
-        "inside_a_network_without_ipv4",
+        "networks::inside_a_network_without_ipv4",
         &[
             "link set lo up",
             "link add eth0 type veth peer name eth0-far",
@@ -253,7 +253,7 @@ async fn inside_a_network_without_ipv4() {
 #[test]
 fn a_bridge_listed_first_is_offered_last_and_a_new_address_is_offered_soon() {
     run_in_network_namespace(
-        "inside_a_network_with_a_bridge",
+        "networks::inside_a_network_with_a_bridge",
         &[
             "link set lo up",
             "link add docker0 type veth peer name docker0-far",

@@ -58,7 +58,7 @@ pub fn ask(listen: SocketAddr, ready: bool, within: Duration) -> Result<String, 
 }
 
 /// An address of this machine at which the listener is reached: loopback for an unspecified one.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+pub fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip: IpAddr = match listen.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),

@@ -1,10 +1,12 @@
 //! The commands of `noom` besides serving: backup, restore, export and confirm-sweep, which open the
 //! data directory; config, which prints the settings; health, which
-//! asks a running server; and admin, which removes the operator.
+//! asks a running server; doctor, which checks whether people can reach it; and admin, which removes
+//! the operator.
 //!
 //! Each prints one line about what it did, unless its output is the purpose. The store decides
 //! whether a server may run on the data directory meanwhile.
 
+mod doctor;
 mod health;
 
 use super::{
@@ -58,6 +60,15 @@ pub enum Command {
     /// Confirms that the clock is right, so that a waiting deletion of old messages runs; the
     /// server may run meanwhile. Valid for a day
     ConfirmSweep,
+    /// Checks whether people can reach the server, and says what mends what is wrong: ports,
+    /// addresses, UDP, TCP, TURN, certificate, names, proxy, clock, disk, database. A running server
+    /// is asked at --metrics-listen and checks itself; without one, its ports are taken meanwhile.
+    /// Changes nothing. Status 1 if a check failed
+    Doctor {
+        /// Print a list in JSON instead of lines
+        #[arg(long)]
+        json: bool,
+    },
     /// Exports the messages of a room; the server may run meanwhile
     Export {
         /// The name of the room
@@ -157,6 +168,7 @@ pub fn run(command: &Command, flags: &Flags) -> Result<(), CommandError> {
             let line = "confirmed; a running server deletes old messages within a minute";
             print_line(&format!("{}: {line}", database.display()))
         }
+        Command::Doctor { json } => doctor::run(config, *json),
         Command::Export {
             room,
             format,

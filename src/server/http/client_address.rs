@@ -6,10 +6,12 @@
 
 use crate::server::{
     context::AppContext,
+    doctor,
     log_throttle::LogThrottle,
     net::{
         forwarded,
         listener::{IsEncrypted, uses_reserve},
+        sockets,
     },
 };
 use axum::{
@@ -63,6 +65,16 @@ pub async fn identify(
             "requests with forwarding headers came from an untrusted address; if it is a proxy, add \
              it to --trusted-proxies, or all clients behind it count as one address"
         );
+    }
+    if let Some(mark) = headers.get(doctor::HEADER) {
+        let arrival = doctor::Arrival {
+            peer: sockets::canonical(peer),
+            has_upgrade: headers.contains_key(http::header::UPGRADE),
+            has_forwarding: forwarded::has_forwarding(headers),
+            is_trusted: trusted,
+            is_encrypted: encrypted,
+        };
+        context.doctor.record_arrival(mark, arrival);
     }
     let extensions = request.extensions_mut();
     extensions.insert(address);

@@ -28,10 +28,6 @@ use tokio::sync::watch;
 /// every few seconds.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// Free bytes below which the disk counts as full, unless the configured reserve is larger. 2 MiB:
-/// the write-ahead log grows before a checkpoint.
-const MIN_FREE_BYTES: u64 = 2 * 1024 * 1024;
-
 /// Counts open sockets; a stop waits until none is open.
 pub struct OpenSockets {
     sockets: watch::Sender<usize>,
@@ -208,7 +204,7 @@ async fn problems(context: &AppContext) -> Problems {
     let config = context.config.clone();
     let free = tokio::task::spawn_blocking(move || disk::free_bytes(&config.data_dir));
     let free = tokio::time::timeout(CHECK_TIMEOUT / 2, free).await;
-    let least = MIN_FREE_BYTES.max(context.config.store.quota.disk_reserve);
+    let least = disk::MIN_FREE_BYTES.max(context.config.store.quota.disk_reserve);
     if matches!(free, Ok(Ok(Ok(free))) if free < least) {
         problems.insert("disk", "is full or nearly so");
     }

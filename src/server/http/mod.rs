@@ -12,7 +12,8 @@
 //! * [`assets`] serves the embedded files that pages load; [`asset_names`] finds their hashed
 //!   names.
 //! * [`health`] answers `/healthz` and `/readyz`; [`metrics`] answers `/metrics`,
-//!   over a network by a secret ([`metrics_token`]).
+//!   over a network by a secret ([`metrics_token`]); [`doctor`] runs the checks for
+//!   `noom doctor`.
 //! * [`connection`] serves the room protocol to one client, over [`ws`] or [`long_poll`].
 
 mod asset_names;
@@ -20,6 +21,7 @@ mod assets;
 mod client_address;
 mod connection;
 mod cross_origin;
+mod doctor;
 mod fingerprint;
 mod health;
 mod host;

@@ -1,7 +1,7 @@
 //! Routes and middleware of the HTTP listeners.
 
 use super::{
-    assets, client_address, cross_origin, health,
+    assets, client_address, cross_origin, doctor, health,
     host::{self, HostNames},
     lan, long_poll, metrics, options, pages, refusal, security, ws,
 };
@@ -15,7 +15,7 @@ use axum::{
     extract::{Request, State},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use http::{Method, StatusCode, header};
 use leptos::prelude::provide_context;
@@ -68,6 +68,7 @@ pub fn router(context: AppContext) -> Router {
 pub fn metrics_router(context: AppContext) -> Router {
     let mut router = Router::new()
         .route("/metrics", get(metrics::serve))
+        .route("/doctor", post(doctor::run))
         .route("/readyz", get(health::ready_in_detail));
     // With DNS rebinding, a page could read metrics that are meant for this machine only.
     let listen = context.config.metrics_listen;

@@ -1,5 +1,7 @@
 //! Counts, sizes and times as people write them.
 
+pub use crate::server::disk::size;
+
 use crate::server::store::COUNTED;
 use time::OffsetDateTime;
 
@@ -17,25 +19,6 @@ pub fn count(number: u64) -> String {
         text.push('+');
     }
     text
-}
-
-/// A number of bytes: "512 B", "1.5 MiB".
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1024.0;
-    let mut units = UNITS.into_iter();
-    let mut unit = units.next().unwrap_or_default();
-    for larger in units {
-        if value < 1000.0 {
-            break;
-        }
-        value /= 1024.0;
-        unit = larger;
-    }
-    format!("{value:.1} {unit}")
 }
 
 /// A bitrate: "64 kbit/s", "1.5 Mbit/s".
