@@ -720,3 +720,52 @@ async fn the_page_of_a_room_shows_the_connections_of_its_call() {
     assert_eq!(app.context.rooms.inspect(&none).await, None);
     assert!(!app.context.rooms.is_open(&none), "a look opens no room");
 }
+
+#[tokio::test]
+async fn the_operator_runs_the_checks_and_reads_them_in_their_language() {
+    let flags = ["--disk-reserve", "0", "--public-url", "http://localhost:1"];
+    let app = TestApp::start_with(long_timing(), &flags).await;
+    let mut browser = Browser::new(&app);
+    let page = browser.gets("/admin/doctor").await;
+    assert!(
+        page.contains("noom admin reset") && !page.contains("id=\"checks\""),
+        "only for the operator: {page}"
+    );
+    let refused = browser.posts("/admin/action", "action=run_checks&token=x");
+    assert_eq!(status(&refused.await), 403);
+    assert!(app.context.doctor.last().is_none(), "nothing was run");
+
+    let mut browser = Browser::becomes_operator(&app).await;
+    assert!(
+        browser
+            .gets("/admin")
+            .await
+            .contains("href=\"/admin/doctor\"")
+    );
+    let page = browser.gets("/admin/doctor").await;
+    assert!(
+        page.contains("Run the checks") && !page.contains("<table"),
+        "{page}"
+    );
+    assert_eq!(browser.does("run_checks", "").await, "checked");
+    let page = browser.gets("/admin/doctor?said=checked").await;
+    for words in [
+        "The checks were run.",
+        "Run the checks again",
+        "UDP reaches the media server at",
+        "Nothing answers at http://localhost:1",
+        "To mend it: Start what serves http://localhost:1",
+        "class=\"admin__ill\"",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    let korean = browser.gets("/admin/doctor?lang=ko").await;
+    assert!(korean.contains("해결 방법: http://localhost:1"), "{korean}");
+    let log = browser.gets("/admin").await;
+    assert!(log.contains("ran the checks"), "{log}");
+    let mut codes = Vec::new();
+    while codes.last().map(String::as_str) != Some("too_many") {
+        codes.push(browser.does("run_checks", "").await);
+        assert!(codes.len() < 20, "refused: {codes:?}");
+    }
+}

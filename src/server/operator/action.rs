@@ -9,6 +9,7 @@ use crate::{
     server::{
         clock::Moment,
         context::AppContext,
+        doctor,
         identity::new_epoch,
         rooms::OperatorCommand,
         store::{Expiry, LoggedAction, OperatorWrite, StoreError},
@@ -44,6 +45,8 @@ pub enum Action {
     MakeBackup,
     /// Delete a backup of the data directory.
     DeleteBackup(BackupName),
+    /// Check whether people can reach the server.
+    RunChecks,
     /// End a session.
     EndSession(i64),
     /// End the session of this request.
@@ -70,6 +73,8 @@ pub enum ActionKind {
     MakeBackup,
     /// The kind of [`Action::DeleteBackup`].
     DeleteBackup,
+    /// The kind of [`Action::RunChecks`].
+    RunChecks,
     /// The kind of [`Action::EndSession`].
     EndSession,
     /// The kind of [`Action::SignOut`].
@@ -96,6 +101,10 @@ pub enum Outcome {
     BackupGoing,
     /// The backup is deleted.
     BackupDeleted,
+    /// The checks were run.
+    Checked,
+    /// The checks are being run.
+    CheckGoing,
     /// The session is ended.
     SessionEnded,
     /// The room, person, file or session was gone already.
@@ -145,6 +154,7 @@ impl Action {
                 let name = BackupName::parse(field("name")?);
                 Self::DeleteBackup(name.ok_or(BadForm::Other)?)
             }
+            ActionKind::RunChecks => Self::RunChecks,
             ActionKind::EndSession => {
                 let id = field("session")?.parse();
                 Self::EndSession(id.map_err(|_| BadForm::Other)?)
@@ -163,12 +173,28 @@ impl Action {
             Self::DeleteHistory(_) => ActionKind::DeleteHistory,
             Self::MakeBackup => ActionKind::MakeBackup,
             Self::DeleteBackup(_) => ActionKind::DeleteBackup,
+            Self::RunChecks => ActionKind::RunChecks,
             Self::EndSession(_) => ActionKind::EndSession,
             Self::SignOut => ActionKind::SignOut,
         }
     }
 
-    /// The room whose page shows the outcome; nothing if the overview does.
+    /// The page that shows the outcome, if it is not that of a room.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::RunChecks => "/admin/doctor",
+            Self::CloseRoom(_)
+            | Self::RemovePerson(..)
+            | Self::Announce(_)
+            | Self::DeleteHistory(_)
+            | Self::MakeBackup
+            | Self::DeleteBackup(_)
+            | Self::EndSession(_)
+            | Self::SignOut => "/admin",
+        }
+    }
+
+    /// The room whose page shows the outcome; nothing if [`Self::page`] does.
     pub fn room(&self) -> Option<&RoomName> {
         match self {
             Self::CloseRoom(room) | Self::RemovePerson(room, _) | Self::DeleteHistory(room) => {
@@ -177,6 +203,7 @@ impl Action {
             Self::Announce(_)
             | Self::MakeBackup
             | Self::DeleteBackup(_)
+            | Self::RunChecks
             | Self::EndSession(_)
             | Self::SignOut => None,
         }
@@ -189,7 +216,9 @@ impl Action {
             Self::RemovePerson(room, person) => format!("{} · {}", room, person.as_str()),
             Self::Announce(text) => text.to_string(),
             Self::DeleteBackup(name) => name.as_str().to_owned(),
-            Self::MakeBackup | Self::EndSession(_) | Self::SignOut => String::new(),
+            Self::MakeBackup | Self::RunChecks | Self::EndSession(_) | Self::SignOut => {
+                String::new()
+            }
         }
     }
 }
@@ -223,6 +252,7 @@ pub async fn run(context: &AppContext, action: Action, session: i64) -> Outcome 
         Action::DeleteHistory(room) => delete_history(context, room).await,
         Action::MakeBackup => make_backup(context).await,
         Action::DeleteBackup(name) => delete_backup(context, name).await,
+        Action::RunChecks => run_checks(context).await,
         Action::EndSession(id) => end_session(context, id).await,
         Action::SignOut => end_session(context, session).await,
     };
@@ -240,6 +270,8 @@ pub async fn run(context: &AppContext, action: Action, session: i64) -> Outcome 
         | Outcome::BackupMade
         | Outcome::BackupGoing
         | Outcome::BackupDeleted
+        | Outcome::Checked
+        | Outcome::CheckGoing
         | Outcome::SessionEnded => log(context, kind, &subject).await,
     }
     outcome
@@ -381,6 +413,19 @@ async fn delete_backup(context: &AppContext, name: BackupName) -> Outcome {
         Ok(Err(error)) => failed(&error),
         Err(error) => failed(&error),
     }
+}
+
+/// Checks whether people can reach the server.
+async fn run_checks(context: &AppContext) -> Outcome {
+    let checking = context.clone();
+    let work = async move {
+        match doctor::run(&checking).await {
+            Some(_) => Outcome::Checked,
+            None => Outcome::TooMany,
+        }
+    };
+    let running = &context.operator.checks;
+    long(running, Outcome::CheckGoing, work).await
 }
 
 /// Ends a session.

@@ -97,6 +97,17 @@ pub async fn confirm_history(
     page::confirm_history(&visit, &signed_in, &named_room(&query))
 }
 
+/// `GET /admin/doctor`: what the last run of the checks found, and a button to run them.
+pub async fn checks(
+    State(context): State<AppContext>,
+    visit: Visit,
+    signed_in: SignedIn,
+    Query(query): Query<Fields>,
+) -> Html<String> {
+    let last = context.doctor.last();
+    page::checks(&visit, &signed_in, last.as_deref(), said(&query))
+}
+
 /// `GET /admin/backup`: downloads a backup.
 pub async fn download(
     State(context): State<AppContext>,
@@ -141,11 +152,11 @@ pub async fn act(
         Err(BadForm::Text) => return see("/admin", &[], Outcome::BadText),
         Err(BadForm::Other) => return StatusCode::BAD_REQUEST.into_response(),
     };
-    let (kind, room) = (action.kind(), action.room().cloned());
+    let (kind, page, room) = (action.kind(), action.page(), action.room().cloned());
     let outcome = action::run(&context, action, signed_in.session.id).await;
     let mut response = match &room {
         Some(room) => see("/admin/room", &[("name", room.as_str())], outcome),
-        None => see("/admin", &[], outcome),
+        None => see(page, &[], outcome),
     };
     if kind == ActionKind::SignOut {
         add_cookie(&mut response, session::no_cookie(&visit));

@@ -63,6 +63,8 @@ pub struct Operator {
     backups: Arc<Semaphore>,
     /// The history of one room is deleted at once.
     deletions: Arc<Semaphore>,
+    /// One run of the checks at once.
+    checks: Arc<Semaphore>,
 }
 
 impl Default for Operator {
@@ -77,6 +79,7 @@ impl Default for Operator {
             announcing: Arc::new(Semaphore::new(1)),
             backups: Arc::new(Semaphore::new(1)),
             deletions: Arc::new(Semaphore::new(1)),
+            checks: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -119,6 +122,7 @@ pub fn router(context: &AppContext) -> Router<AppContext> {
         .route("/admin/room", get(handlers::room))
         .route("/admin/history", get(handlers::confirm_history))
         .route("/admin/backup", get(handlers::download))
+        .route("/admin/doctor", get(handlers::checks))
         .route("/admin/action", post(handlers::act))
         .route("/admin/sign-in", post(handlers::sign_in))
         .route(

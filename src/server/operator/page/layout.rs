@@ -71,6 +71,8 @@ pub fn outcome(locale: Locale, said: Option<Outcome>) -> Option<AnyView> {
         Outcome::BackupMade => (td_string!(locale, admin.said_backup_made), true),
         Outcome::BackupGoing => (td_string!(locale, admin.said_backup_going), true),
         Outcome::BackupDeleted => (td_string!(locale, admin.said_backup_deleted), true),
+        Outcome::Checked => (td_string!(locale, admin.said_checked), true),
+        Outcome::CheckGoing => (td_string!(locale, admin.said_check_going), true),
         Outcome::SessionEnded => (td_string!(locale, admin.said_session_ended), true),
         Outcome::NotThere => (td_string!(locale, admin.said_not_there), false),
         Outcome::BackupsFull => (td_string!(locale, admin.said_backups_full), false),

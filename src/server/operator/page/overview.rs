@@ -180,7 +180,7 @@ pub fn overview(
     let body = view! {
         <h1>{title}</h1>
         {outcome(locale, said)}
-        {health_section(locale, overview)}
+        {health_section(&forms, overview)}
         {rooms_section(&forms, &overview.rooms)}
         {announce_section(&forms)}
         {storage_section(locale, &overview.storage)}
@@ -193,7 +193,8 @@ pub fn overview(
 }
 
 /// Whether messages can be stored, and what the operator should know.
-fn health_section(locale: Locale, overview: &Overview) -> AnyView {
+fn health_section(forms: &Forms<'_>, overview: &Overview) -> AnyView {
+    let locale = forms.locale;
     let sentences = overview
         .problems
         .iter()
@@ -215,6 +216,9 @@ fn health_section(locale: Locale, overview: &Overview) -> AnyView {
             <h2 id="health-title">{td_string!(locale, admin.health)}</h2>
             {well}
             {sentences}
+            <p>
+                <a href=forms.visit.to("/admin/doctor")>{td_string!(locale, admin.checks_link)}</a>
+            </p>
         </section>
     }
     .into_any()
@@ -559,6 +563,7 @@ fn action_words(locale: Locale, code: &str) -> String {
         ActionKind::DeleteHistory => td_string!(locale, admin.action_delete_history),
         ActionKind::MakeBackup => td_string!(locale, admin.action_make_backup),
         ActionKind::DeleteBackup => td_string!(locale, admin.action_delete_backup),
+        ActionKind::RunChecks => td_string!(locale, admin.action_run_checks),
         ActionKind::EndSession => td_string!(locale, admin.action_end_session),
         ActionKind::SignOut => td_string!(locale, admin.action_sign_out),
     };
