@@ -19,6 +19,7 @@ mod files;
 mod flood;
 mod fuzz;
 mod guest;
+mod h2_sockets;
 pub mod harness;
 mod hostile;
 mod limits;

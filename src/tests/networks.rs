@@ -59,7 +59,7 @@ async fn options_is_answered_with_the_methods_of_the_route() {
         ("/healthz", "get,head"),
         ("/readyz", "get,head"),
         ("/poll", "get,head,post"),
-        ("/ws", "get,head,post"),
+        ("/ws", "get,head,connect,post"),
         ("/api/post_message", "post"),
         ("/pkg/none.js", "get,head"),
     ] {

@@ -26,22 +26,38 @@ use tokio_rustls::{
 use tokio_tungstenite::{client_async, tungstenite::Message};
 
 /// A server with a certificate of its local authority.
-async fn secured() -> TestApp {
+pub async fn secured() -> TestApp {
     TestApp::start_with(long_timing(), &["--tls", "self-signed"]).await
 }
 
 /// A TLS connection that offers these protocols and trusts the server's local authority.
-async fn connect(app: &TestApp, protocols: &[&str]) -> TlsStream<TcpStream> {
+pub async fn connect(app: &TestApp, protocols: &[&str]) -> TlsStream<TcpStream> {
+    connect_from(app, "127.0.0.1", protocols).await
+}
+
+/// The same from this address of the loopback network.
+pub async fn connect_from(app: &TestApp, source: &str, protocols: &[&str]) -> TlsStream<TcpStream> {
     let Some(ServerTls::SelfSigned(local)) = &app.context.tls else {
         panic!("the server is self-signed");
     };
-    let connected = try_connect(app, local.certificate(), protocols).await;
+    let stream = app.tcp_from(source).await;
+    let connected = secure(stream, local.certificate(), protocols).await;
     connected.expect("trusted")
 }
 
 /// A TLS connection that offers these protocols and trusts this root.
 async fn try_connect(
     app: &TestApp,
+    root: &str,
+    protocols: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(app.address).await.expect("connects");
+    secure(stream, root, protocols).await
+}
+
+/// Begins TLS on a connection.
+async fn secure(
+    stream: TcpStream,
     root: &str,
     protocols: &[&str],
 ) -> std::io::Result<TlsStream<TcpStream>> {
@@ -58,14 +74,13 @@ async fn try_connect(
         .iter()
         .map(|name| name.as_bytes().to_vec())
         .collect();
-    let stream = TcpStream::connect(app.address).await.expect("connects");
     let name = ServerName::try_from("localhost").expect("a name");
     let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
     timeout(DEADLINE, connecting).await.expect("in time")
 }
 
 /// An HTTP/2 client; the task of its connection runs until the server or the client closes it.
-async fn http2(
+pub async fn http2(
     app: &TestApp,
 ) -> (
     http2::SendRequest<Body>,
@@ -79,7 +94,7 @@ async fn http2(
 }
 
 /// A GET of this path over HTTP/2.
-async fn get(client: &mut http2::SendRequest<Body>, path: &str) -> Response<Incoming> {
+pub async fn get(client: &mut http2::SendRequest<Body>, path: &str) -> Response<Incoming> {
     let request = Request::get(format!("https://localhost{path}")).header("accept", "text/html");
     let request = request.body(Body::empty()).expect("a request");
     let answer = timeout(DEADLINE, client.send_request(request)).await;

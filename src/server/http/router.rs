@@ -25,7 +25,8 @@ use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer};
 
 /// Path of the room protocol by long polling.
 const POLL: &str = "/poll";
-/// Path of the WebSocket upgrade (GET), and of the check whether it would succeed (POST).
+/// Path of the WebSocket: its upgrade (GET), its stream of HTTP/2 (CONNECT), and the check whether
+/// either would succeed (POST).
 const WS: &str = "/ws";
 
 /// The routes of the HTTP listener. Leptos lists the pages and server functions of the application.
@@ -49,7 +50,12 @@ pub fn router(context: AppContext) -> Router {
     let router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .route(WS, get(ws::upgrade).post(ws::check_upgrade))
+        .route(
+            WS,
+            get(ws::upgrade)
+                .connect(ws::connect)
+                .post(ws::check_upgrade),
+        )
         .route(POLL, get(long_poll::get).post(long_poll::post))
         .route("/pkg/{*path}", get(assets::serve))
         .merge(lan::routes())

@@ -1,6 +1,10 @@
 //! Counters of the HTTP listeners.
 
-use prometheus_client::{metrics::counter::Counter, registry::Registry};
+use http::Version;
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
 
 /// Counters of the HTTP listeners of one server. Clones share the numbers.
 #[derive(Debug, Clone, Default)]
@@ -13,9 +17,16 @@ pub struct HttpMetrics {
     pub connections_refused: Counter,
     /// Connections served from the reserve because the limit of ordinary connections is reached.
     pub connections_reserved: Counter,
+    /// WebSockets opened, by the version of HTTP.
+    websockets: Family<[(&'static str, &'static str); 1], Counter>,
 }
 
 impl HttpMetrics {
+    /// Counts a WebSocket.
+    pub fn websocket_opened(&self, version: Version) {
+        self.websockets.get_or_create(&labels(version)).inc();
+    }
+
     /// Adds the counters to a registry.
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("http");
@@ -39,5 +50,19 @@ impl HttpMetrics {
         ] {
             registry.register(name, help, counter.clone());
         }
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            drop(self.websockets.get_or_create(&labels(version)));
+        }
+        let help = "WebSockets opened, by the version of HTTP";
+        registry.register("websockets", help, self.websockets.clone());
     }
+}
+
+/// The labels of the WebSockets of a version of HTTP.
+fn labels(version: Version) -> [(&'static str, &'static str); 1] {
+    let version = match version {
+        Version::HTTP_2 => "2",
+        _ => "1.1",
+    };
+    [("version", version)]
 }

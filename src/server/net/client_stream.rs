@@ -1,6 +1,9 @@
-//! The connection of a client, plain or over TLS, and its two halves once it is a WebSocket.
+//! The connection of a client, plain or over TLS, and the two halves of a WebSocket, which is such
+//! a connection or a stream of HTTP/2.
 
-use super::WriteTimeoutStream;
+use super::{WriteTimeoutStream, h2_streams::H2Stream};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -28,7 +31,8 @@ pub type ClientWriteHalf = Box<dyn WriteHalf>;
 
 /// What the writer of a WebSocket needs beyond writing.
 pub trait WriteHalf: AsyncWrite + Send + Unpin {
-    /// Makes the kernel discard unsent bytes and reset the connection when it closes.
+    /// Makes the kernel discard unsent bytes and reset the connection when it closes. A stream of
+    /// HTTP/2 is reset anyway when it is dropped before its shutdown.
     fn set_zero_linger(&self);
 }
 
@@ -46,6 +50,70 @@ pub fn split(stream: ClientStream) -> (ClientReadHalf, ClientWriteHalf) {
             (Box::new(shared.clone()), Box::new(shared))
         }
     }
+}
+
+/// The two halves of a stream of HTTP/2.
+pub fn split_h2(upgraded: Upgraded, stream: Arc<H2Stream>) -> (ClientReadHalf, ClientWriteHalf) {
+    let tunnel = H2Tunnel {
+        io: TokioIo::new(upgraded),
+        stream,
+        ended: false,
+    };
+    let shared = Shared(Arc::new(Mutex::new(tunnel)));
+    (Box::new(shared.clone()), Box::new(shared))
+}
+
+/// A WebSocket on a stream of HTTP/2 (RFC 8441).
+struct H2Tunnel {
+    io: TokioIo<Upgraded>,
+    /// Its entry among the streams of the connection.
+    stream: Arc<H2Stream>,
+    /// Whether everything was written, or the client reset the stream.
+    ended: bool,
+}
+
+impl Drop for H2Tunnel {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.stream.abandon();
+        }
+    }
+}
+
+impl AsyncRead for H2Tunnel {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for H2Tunnel {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(context, bytes);
+        self.ended |= matches!(written, Poll::Ready(Err(_)));
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let ended = Pin::new(&mut self.io).poll_shutdown(context);
+        self.ended |= ended.is_ready();
+        ended
+    }
+}
+
+impl WriteHalf for Shared<H2Tunnel> {
+    fn set_zero_linger(&self) {}
 }
 
 impl WriteHalf for OwnedWriteHalf {

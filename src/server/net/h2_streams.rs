@@ -5,6 +5,10 @@
 //! write timeout, and for each piece that the client has made room for, the time of that piece at
 //! the lowest allowed rate. The last piece waits inside h2 after the body has ended; meanwhile the bytes
 //! that the connection writes show that the client reads.
+//!
+//! A stream may become a WebSocket (RFC 8441), which has deadlines of its own. One that ends while
+//! the client does not take what was written leaves these bytes in the connection; a client with
+//! several of them is closed.
 
 use crate::server::limits::MIN_ANSWER_RATE;
 use axum::body::{Body, Bytes, HttpBody};
@@ -22,6 +26,11 @@ use tokio::time::Instant;
 /// Bytes of a piece that goes to h2 at once. 16 KiB: the largest frame of a default client.
 const PIECE_BYTES: usize = 16 * 1024;
 
+/// WebSockets of one connection. 32 of 64 streams, so that pages are loaded beside them.
+const MAX_SOCKETS: usize = 32;
+/// WebSockets of one connection that may end with unread bytes. 4: each keeps some 100 KiB.
+const MAX_ABANDONED: usize = 4;
+
 /// State of an HTTP/2 connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum H2State {
@@ -29,8 +38,19 @@ pub enum H2State {
     Active,
     /// No stream was open for the idle timeout.
     Idle,
-    /// A response was not read before its deadline.
+    /// A response was not read before its deadline, or too many WebSockets ended unread.
     Overdue,
+}
+
+/// What a stream is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StreamUse {
+    /// The request is handled.
+    Request,
+    /// The response is sent until the deadline.
+    Response(Instant),
+    /// It is a WebSocket.
+    Socket,
 }
 
 /// The open streams of one connection.
@@ -40,14 +60,16 @@ pub struct H2Streams(Arc<Mutex<Streams>>);
 /// State behind the lock.
 #[derive(Debug)]
 struct Streams {
-    /// Deadline of the response of each stream; `None` while the request is handled.
-    open: HashMap<u64, Option<Instant>>,
+    /// The use of each stream.
+    open: HashMap<u64, StreamUse>,
     /// Number of the next stream.
     next: u64,
     /// The last sign of life: a stream ended, bytes were written, or the connection began.
     active_at: Instant,
     /// Bytes that the connection had written at the last check.
     written: u64,
+    /// WebSockets that ended with unread bytes.
+    abandoned: usize,
 }
 
 impl Default for H2Streams {
@@ -58,6 +80,7 @@ impl Default for H2Streams {
             next: 0,
             active_at: Instant::now(),
             written: 0,
+            abandoned: 0,
         })))
     }
 }
@@ -68,7 +91,7 @@ impl H2Streams {
         let mut streams = self.lock();
         let id = streams.next;
         streams.next += 1;
-        streams.open.insert(id, None);
+        streams.open.insert(id, StreamUse::Request);
         H2Stream {
             streams: self.clone(),
             id,
@@ -82,15 +105,26 @@ impl H2Streams {
             streams.written = written;
             streams.active_at = now;
         }
+        if streams.abandoned > MAX_ABANDONED {
+            return H2State::Overdue;
+        }
         if streams.open.is_empty() {
             let idle = now.saturating_duration_since(streams.active_at) >= idle_timeout;
             return if idle { H2State::Idle } else { H2State::Active };
         }
-        let mut deadlines = streams.open.values().flatten();
-        match deadlines.any(|deadline| *deadline <= now) {
+        let is_overdue =
+            |open: &StreamUse| matches!(open, StreamUse::Response(deadline) if *deadline <= now);
+        match streams.open.values().any(is_overdue) {
             true => H2State::Overdue,
             false => H2State::Active,
         }
+    }
+
+    /// Whether the open streams, one or more, are all WebSockets.
+    pub fn has_sockets_only(&self) -> bool {
+        let streams = self.lock();
+        let mut open = streams.open.values();
+        !streams.open.is_empty() && open.all(|open| *open == StreamUse::Socket)
     }
 
     /// Locks the streams.
@@ -108,16 +142,36 @@ pub struct H2Stream {
 }
 
 impl H2Stream {
-    /// Sets the deadline of the response.
+    /// Sets the deadline of the response. A WebSocket has none.
     pub fn set_deadline(&self, deadline: Instant) {
-        self.streams.lock().open.insert(self.id, Some(deadline));
+        let mut streams = self.streams.lock();
+        if let Some(open @ StreamUse::Request) = streams.open.get_mut(&self.id) {
+            *open = StreamUse::Response(deadline);
+        }
+    }
+
+    /// Makes the stream a WebSocket; false if the connection has as many as it may.
+    pub fn become_socket(&self) -> bool {
+        let mut streams = self.streams.lock();
+        let sockets = streams.open.values();
+        let sockets = sockets.filter(|open| **open == StreamUse::Socket);
+        let allowed = sockets.count() < MAX_SOCKETS;
+        if allowed {
+            streams.open.insert(self.id, StreamUse::Socket);
+        }
+        allowed
+    }
+
+    /// Counts a WebSocket that ends with unread bytes.
+    pub fn abandon(&self) {
+        self.streams.lock().abandoned += 1;
     }
 
     /// Moves the deadline of the response by the time for this many bytes at the lowest rate.
     fn extend_deadline(&self, bytes: usize) {
         let time = Duration::from_secs(1).mul_f64(bytes as f64 / f64::from(MIN_ANSWER_RATE));
         let mut streams = self.streams.lock();
-        if let Some(Some(deadline)) = streams.open.get_mut(&self.id) {
+        if let Some(StreamUse::Response(deadline)) = streams.open.get_mut(&self.id) {
             *deadline += time;
         }
     }
@@ -141,12 +195,12 @@ pub struct TrackedBody {
     /// Bytes of the last piece, until the next one is asked for.
     handed: usize,
     /// Ends with the body.
-    stream: H2Stream,
+    stream: Arc<H2Stream>,
 }
 
 impl TrackedBody {
     /// A body of `stream`.
-    pub fn new(body: Body, stream: H2Stream) -> Self {
+    pub fn new(body: Body, stream: Arc<H2Stream>) -> Self {
         Self {
             body,
             rest: Bytes::new(),
@@ -233,7 +287,7 @@ mod tests {
         let streams = H2Streams::default();
         let stream = streams.open();
         stream.set_deadline(Instant::now() + IDLE);
-        let body = TrackedBody::new(Body::from("text"), stream);
+        let body = TrackedBody::new(Body::from("text"), Arc::new(stream));
         assert_eq!(streams.state(Instant::now(), 0, IDLE), H2State::Active);
         tokio::time::advance(IDLE).await;
         assert_eq!(streams.state(Instant::now(), 0, IDLE), H2State::Overdue);
@@ -263,7 +317,8 @@ mod tests {
         let stream = streams.open();
         let start = Instant::now();
         stream.set_deadline(start + IDLE);
-        let mut body = TrackedBody::new(Body::from(vec![7; 3 * PIECE_BYTES + 1]), stream);
+        let whole = Body::from(vec![7; 3 * PIECE_BYTES + 1]);
+        let mut body = TrackedBody::new(whole, Arc::new(stream));
         assert_eq!(body.size_hint().exact(), Some(3 * PIECE_BYTES as u64 + 1));
         let mut sizes = Vec::new();
         for _ in 0..3 {
@@ -279,6 +334,46 @@ mod tests {
         let last = body.frame().await.expect("a frame").expect("data");
         assert_eq!(last.into_data().expect("data").len(), 1);
         assert!(body.frame().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_websocket_has_no_deadline_and_keeps_its_connection() {
+        let streams = H2Streams::default();
+        assert!(!streams.has_sockets_only(), "no stream");
+        let (socket, page) = (streams.open(), streams.open());
+        assert!(socket.become_socket());
+        socket.set_deadline(Instant::now());
+        tokio::time::advance(IDLE * 100).await;
+        assert_eq!(streams.state(Instant::now(), 0, IDLE), H2State::Active);
+        assert!(!streams.has_sockets_only(), "a page is loaded");
+        drop(page);
+        assert!(streams.has_sockets_only());
+        drop(socket);
+        assert_eq!(streams.state(Instant::now(), 0, IDLE), H2State::Active);
+        tokio::time::advance(IDLE).await;
+        assert_eq!(streams.state(Instant::now(), 0, IDLE), H2State::Idle);
+    }
+
+    #[tokio::test]
+    async fn a_connection_has_thirty_two_websockets_and_its_place_comes_back() {
+        let streams = H2Streams::default();
+        let mut sockets: Vec<_> = (0..MAX_SOCKETS).map(|_| streams.open()).collect();
+        assert!(sockets.iter().all(H2Stream::become_socket));
+        let next = streams.open();
+        assert!(!next.become_socket());
+        sockets.pop();
+        assert!(next.become_socket());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_five_websockets_unread_is_overdue() {
+        let streams = H2Streams::default();
+        for number in 0..=MAX_ABANDONED {
+            let state = streams.state(Instant::now(), 0, IDLE);
+            assert_eq!(state, H2State::Active, "{number}");
+            streams.open().abandon();
+        }
+        assert_eq!(streams.state(Instant::now(), 0, IDLE), H2State::Overdue);
     }
 
     #[test]

@@ -40,7 +40,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -63,6 +63,9 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 const TLS_HANDSHAKE: u8 = 22;
 /// Concurrent streams of an HTTP/2 connection. 64: a page loads fewer files at once.
 const H2_STREAMS: u32 = 64;
+/// Bytes of a request or a WebSocket that may arrive on one HTTP/2 stream before they are read.
+/// 16 KiB: with every stream unread, a connection holds 1 MiB, and none of them stops the others.
+const H2_STREAM_WINDOW: u32 = 16 * 1024;
 /// Bytes of a response that wait for one HTTP/2 stream.
 const H2_SEND_BUFFER: usize = 64 * 1024;
 /// Interval at which an HTTP/2 connection is checked for idle time and overdue responses.
@@ -181,12 +184,43 @@ struct ConnectionServer {
 }
 
 /// Which requests of a connection are served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 enum ConnectionClass {
     /// All requests, until the client closes the connection.
-    Ordinary,
+    Ordinary(Arc<Place>),
     /// One request, which is a health check or an upgrade.
     Reserved,
+}
+
+/// The place of a connection among the ordinary ones. A connection of HTTP/2 that carries WebSockets
+/// alone has none, as a WebSocket of HTTP/1.1 has none.
+struct Place {
+    /// The permits of ordinary connections.
+    permits: Permits,
+    /// The address that the connection counts under.
+    counted_ip: IpAddr,
+    /// The permit; `None` while the connection carries WebSockets alone.
+    held: Mutex<Option<Permit>>,
+}
+
+impl Place {
+    /// Takes the place for a request, unless the connection has it.
+    ///
+    /// # Errors
+    /// There are as many ordinary connections as there may be.
+    fn take(&self) -> Result<(), PermitError> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_none() {
+            *held = Some(self.permits.acquire(self.counted_ip)?);
+        }
+        Ok(())
+    }
+
+    /// Gives the place back.
+    fn release(&self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = None;
+    }
 }
 
 /// Accepts and serves connections until `stopping` turns true, then waits for the current
@@ -233,13 +267,13 @@ async fn accept_all(
         };
         match permits.acquire(counted_ip) {
             Ok(permit) => {
-                let task = server
-                    .clone()
-                    .serve(stream, peer, ConnectionClass::Ordinary);
-                tokio::spawn(async move {
-                    task.await;
-                    drop(permit);
+                let place = Arc::new(Place {
+                    permits: permits.clone(),
+                    counted_ip,
+                    held: Mutex::new(Some(permit)),
                 });
+                let class = ConnectionClass::Ordinary(place);
+                tokio::spawn(server.clone().serve(stream, peer, class));
             }
             Err(PermitError::PerAddress) => {
                 server.metrics.connections_refused.inc();
@@ -332,15 +366,15 @@ impl ConnectionServer {
     async fn serve(self, stream: TcpStream, peer: SocketAddr, class: ConnectionClass) {
         let _alive = self.alive.clone();
         set_socket_options(&stream);
+        let head_timeout = match class {
+            ConnectionClass::Ordinary(_) => self.timing.head_timeout,
+            ConnectionClass::Reserved => self.timing.reserved_head_timeout,
+        };
         let connection = Connection {
             peer,
             class,
             encrypted: false,
             router: self.router.clone(),
-        };
-        let head_timeout = match class {
-            ConnectionClass::Ordinary => self.timing.head_timeout,
-            ConnectionClass::Reserved => self.timing.reserved_head_timeout,
         };
         let ended = match &self.tls {
             None => {
@@ -385,8 +419,8 @@ impl ConnectionServer {
             return self.serve_http1(stream, connection, head_timeout).await;
         }
         let stream = self.limited(stream);
-        let config = match connection.class {
-            ConnectionClass::Ordinary => tls.config.clone(),
+        let config = match &connection.class {
+            ConnectionClass::Ordinary(_) => tls.config.clone(),
             ConnectionClass::Reserved => without_h2(&tls.config),
         };
         let handshake = TlsAcceptor::from(config).accept(stream);
@@ -449,13 +483,14 @@ impl ConnectionServer {
     ) -> Result<(), ConnectionError> {
         let streams = H2Streams::default();
         let write_timeout = self.timing.write_timeout;
-        let opened = streams.clone();
+        let (opened, class) = (streams.clone(), connection.class.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             let connection = connection.clone();
-            let stream = opened.open();
+            let stream = Arc::new(opened.open());
             async move {
                 let uri = request.uri().clone();
                 set_host(request.headers_mut(), &uri);
+                request.extensions_mut().insert(stream.clone());
                 let answer = connection.answer(request).await;
                 answer.map(|response| tracked(response, stream, write_timeout))
             }
@@ -463,6 +498,9 @@ impl ConnectionServer {
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(H2_STREAMS)
+            .initial_stream_window_size(H2_STREAM_WINDOW)
+            .initial_connection_window_size(H2_STREAMS * H2_STREAM_WINDOW)
+            .enable_connect_protocol()
             .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
             .max_send_buf_size(H2_SEND_BUFFER)
             .serve_connection(TokioIo::new(stream), service);
@@ -478,6 +516,11 @@ impl ConnectionServer {
                     connection.as_mut().graceful_shutdown();
                 }
                 _ = checks.tick() => {
+                    if let ConnectionClass::Ordinary(place) = &class
+                        && streams.has_sockets_only()
+                    {
+                        place.release();
+                    }
                     let written = written.load(Ordering::Relaxed);
                     match streams.state(Instant::now(), written, idle_timeout) {
                         H2State::Active => {}
@@ -530,16 +573,21 @@ impl Connection {
         let extensions = request.extensions_mut();
         extensions.insert(ConnectInfo(self.peer));
         extensions.insert(IsEncrypted(self.encrypted));
-        if self.class == ConnectionClass::Ordinary {
-            return self.router.oneshot(request).await;
-        }
-        match uses_reserve(&request) {
-            true => self
-                .router
-                .oneshot(request)
-                .await
-                .map(with_connection_close),
-            false => Ok(with_connection_close(PermitError::Total.into_response())),
+        let is_reserved = uses_reserve(&request);
+        match self.class {
+            ConnectionClass::Ordinary(place) => {
+                if !is_reserved && let Err(refusal) = place.take() {
+                    return Ok(refusal.into_response());
+                }
+                self.router.oneshot(request).await
+            }
+            ConnectionClass::Reserved if is_reserved => {
+                let answer = self.router.oneshot(request).await;
+                answer.map(with_connection_close)
+            }
+            ConnectionClass::Reserved => {
+                Ok(with_connection_close(PermitError::Total.into_response()))
+            }
         }
     }
 }
@@ -552,7 +600,7 @@ fn without_h2(config: &ServerConfig) -> Arc<ServerConfig> {
 }
 
 /// A response whose stream has a deadline.
-fn tracked(response: Response, stream: H2Stream, write_timeout: Duration) -> Response {
+fn tracked(response: Response, stream: Arc<H2Stream>, write_timeout: Duration) -> Response {
     stream.set_deadline(Instant::now() + write_timeout);
     response.map(|body| Body::new(TrackedBody::new(body, stream)))
 }
@@ -566,7 +614,8 @@ pub(in crate::server) fn uses_reserve(request: &Request<impl HttpBody>) -> bool 
     match request.uri().path() {
         "/healthz" | "/readyz" => true,
         "/ws" => {
-            request.method() == Method::POST || request.headers().contains_key(header::UPGRADE)
+            matches!(*request.method(), Method::POST | Method::CONNECT)
+                || request.headers().contains_key(header::UPGRADE)
         }
         _ => false,
     }

@@ -19,8 +19,9 @@ pub mod permits;
 pub mod sockets;
 pub mod write_timeout;
 
-pub use client_stream::{ClientReadHalf, ClientStream, ClientWriteHalf, split};
+pub use client_stream::{ClientReadHalf, ClientStream, ClientWriteHalf, split, split_h2};
 pub use forwarded::{ClientAddress, TrustedProxies};
+pub use h2_streams::H2Stream;
 pub use permits::{
     AddressRateLimiter, AddressRateLimits, Exhausted, KeyedRateLimiter, KindRate, Network, Permit,
     PermitError, PermitLimits, Permits, RequestKind, RequestRateLimiter, RequestRateLimits,

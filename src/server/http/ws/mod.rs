@@ -1,6 +1,7 @@
 //! The WebSocket of the room protocol.
 //!
-//! [`upgrade`] opens a WebSocket, [`check_upgrade`] returns the refusal of an upgrade. [`socket`]
+//! [`upgrade`] opens a WebSocket on a connection of HTTP/1.1, [`connect`] on a stream of HTTP/2;
+//! [`check_upgrade`] returns the refusal of either. [`socket`]
 //! reads frames for its [`Connection`](super::connection::Connection). Only [`writer`] writes.
 //! [`read_half`] passes the responses of tungstenite to the writer.
 //!
@@ -12,18 +13,25 @@ mod read_half;
 mod socket;
 mod writer;
 
-use super::connection::{Transport, admit};
-use crate::server::{context::AppContext, net::ClientAddress};
+use super::connection::{ConnectionPermit, Transport, admit};
+use crate::server::{
+    context::AppContext,
+    net::{ClientAddress, H2Stream, PermitError},
+};
 use axum::{
     Extension,
     body::Body,
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, StatusCode, header};
-use hyper::upgrade::OnUpgrade;
+use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
+use hyper::{ext::Protocol, upgrade::OnUpgrade};
 use socket::Socket;
+use std::sync::Arc;
 use tungstenite::{error::ProtocolError, handshake::server::create_response_with_body};
+
+/// The version of the protocol (RFC 6455 section 4.1).
+const VERSION: HeaderValue = HeaderValue::from_static("13");
 
 /// `GET /ws`: answers 101, the refusal of [`admit`], or the error of the handshake.
 pub async fn upgrade(
@@ -42,17 +50,60 @@ pub async fn upgrade(
     let Some(upgrading) = request.extensions_mut().remove::<OnUpgrade>() else {
         return reject_handshake(&ProtocolError::MissingConnectionUpgradeHeader.into());
     };
-    tokio::spawn(async move {
-        match upgrading.await {
-            Ok(upgraded) => match Socket::open(context, upgraded, client).await {
-                Some(socket) => socket.serve().await,
-                None => tracing::error!("a WebSocket is not on a TCP connection"),
-            },
-            Err(error) => tracing::debug!(%error, "a socket was not opened"),
-        }
-        drop(permit);
-    });
+    context.http_metrics.websocket_opened(Version::HTTP_11);
+    tokio::spawn(serve(context, client, permit, upgrading, None));
     answer
+}
+
+/// `CONNECT /ws` (RFC 8441): answers 200, the refusal of [`admit`], or the error of the handshake.
+pub async fn connect(
+    State(context): State<AppContext>,
+    Extension(client): Extension<ClientAddress>,
+    mut request: Request,
+) -> Response {
+    let extensions = request.extensions_mut();
+    let protocol = extensions.remove::<Protocol>();
+    let stream = extensions.remove::<Arc<H2Stream>>();
+    let upgrading = extensions.remove::<OnUpgrade>();
+    let (Some(protocol), Some(stream), Some(upgrading)) = (protocol, stream, upgrading) else {
+        return reject_handshake(&ProtocolError::MissingUpgradeWebSocketHeader.into());
+    };
+    if protocol.as_str() != "websocket" {
+        return StatusCode::NOT_IMPLEMENTED.into_response();
+    }
+    let headers = request.headers();
+    if headers.get(header::SEC_WEBSOCKET_VERSION) != Some(&VERSION) {
+        let known = [(header::SEC_WEBSOCKET_VERSION, VERSION)];
+        return (StatusCode::BAD_REQUEST, known).into_response();
+    }
+    let permit = match admit(&context, client, headers, Transport::WebSocket) {
+        Ok(permit) => permit,
+        Err(refusal) => return refusal.into_response(),
+    };
+    if !stream.become_socket() {
+        return PermitError::PerAddress.into_response();
+    }
+    context.http_metrics.websocket_opened(Version::HTTP_2);
+    tokio::spawn(serve(context, client, permit, upgrading, Some(stream)));
+    StatusCode::OK.into_response()
+}
+
+/// Serves a WebSocket once the client has the answer. `stream` is that of HTTP/2.
+async fn serve(
+    context: AppContext,
+    client: ClientAddress,
+    permit: ConnectionPermit,
+    upgrading: OnUpgrade,
+    stream: Option<Arc<H2Stream>>,
+) {
+    match upgrading.await {
+        Ok(upgraded) => match Socket::open(context, upgraded, stream, client).await {
+            Some(socket) => socket.serve().await,
+            None => tracing::error!("a WebSocket is on no connection of the listener"),
+        },
+        Err(error) => tracing::debug!(%error, "a socket was not opened"),
+    }
+    drop(permit);
 }
 
 /// `POST /ws`: answers 204 if an upgrade would succeed, otherwise the refusal of the upgrade.

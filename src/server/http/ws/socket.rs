@@ -7,7 +7,9 @@ use crate::{
         context::AppContext,
         http::connection::{Connection, Disconnect, Inbound, InboundSource, departure_of},
         limits::Timing,
-        net::{ClientAddress, ClientReadHalf, ClientStream, ClientWriteHalf, split},
+        net::{
+            ClientAddress, ClientReadHalf, ClientStream, ClientWriteHalf, H2Stream, split, split_h2,
+        },
         rooms::{Departure, Outbox, outbox},
     },
 };
@@ -17,6 +19,7 @@ use futures::{
 };
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use std::sync::Arc;
 use tokio::{
     task::{AbortHandle, JoinHandle},
     time::timeout,
@@ -56,14 +59,15 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Takes over the connection of an upgraded request. `None` if the connection is not one of the
-    /// listener.
+    /// Takes over the connection of an upgraded request, or its stream of HTTP/2. `None` if the
+    /// connection is not one of the listener.
     pub async fn open(
         context: AppContext,
         upgraded: Upgraded,
+        stream: Option<Arc<H2Stream>>,
         client: ClientAddress,
     ) -> Option<Self> {
-        let (read_half, write_half, buffered) = split_upgraded(upgraded)?;
+        let (read_half, write_half, buffered) = split_upgraded(upgraded, stream)?;
         let (outbox, queue) = outbox(context.rooms.metrics().clone());
         let read_half = ReadHalf::new(read_half, outbox.clone());
         let config = WebSocketConfig::default()
@@ -128,7 +132,14 @@ impl Socket {
 
 /// Returns the halves of the connection, and the bytes that were read with the request. Drops the
 /// buffer of the request, which is larger than the rest of a socket.
-fn split_upgraded(upgraded: Upgraded) -> Option<(ClientReadHalf, ClientWriteHalf, Vec<u8>)> {
+fn split_upgraded(
+    upgraded: Upgraded,
+    stream: Option<Arc<H2Stream>>,
+) -> Option<(ClientReadHalf, ClientWriteHalf, Vec<u8>)> {
+    if let Some(stream) = stream {
+        let (reading, writing) = split_h2(upgraded, stream);
+        return Some((reading, writing, Vec::new()));
+    }
     let parts = upgraded.downcast::<TokioIo<ClientStream>>().ok()?;
     let (reading, writing) = split(parts.io.into_inner());
     Some((reading, writing, parts.read_buf.to_vec()))

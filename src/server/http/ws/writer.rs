@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::{
     io::AsyncWriteExt,
-    time::{Instant, MissedTickBehavior, interval_at, timeout},
+    time::{Instant, MissedTickBehavior, error::Elapsed, interval_at, timeout},
 };
 use tungstenite::protocol::{CloseFrame, frame::Frame};
 
@@ -24,10 +24,27 @@ const MAX_WRITE_BATCH: usize = 8;
 /// A ping frame without a payload (RFC 6455 section 5.5.2).
 const PING: Bytes = Bytes::from_static(b"\x89\x00");
 
+/// Writes the queue, the pings and the close frame. Then ends the writing direction, so that the
+/// client sees a complete stream. A stream that does not accept the close frame in time is reset.
+pub async fn run(mut stream: ClientWriteHalf, queue: OutboxReader, timing: Timing) {
+    match write_queue(&mut stream, queue, timing).await {
+        // Reset the stream: the client reconnects at once, and the kernel does not retransmit for
+        // minutes.
+        Err(_) => stream.set_zero_linger(),
+        Ok(()) => drop(timeout(timing.close_timeout, stream.shutdown()).await),
+    }
+}
+
 /// Writes queued frames and pings until the outbox has a close code or the connection breaks.
-/// Then writes the close frame, even while a write is blocked. A stream that does not accept the
-/// close frame in time is reset.
-pub async fn run(mut stream: ClientWriteHalf, mut queue: OutboxReader, timing: Timing) {
+/// Then writes the close frame, even while a write is blocked.
+///
+/// # Errors
+/// The stream does not accept the close frame in time.
+async fn write_queue(
+    stream: &mut ClientWriteHalf,
+    mut queue: OutboxReader,
+    timing: Timing,
+) -> Result<(), Elapsed> {
     let mut close_code = queue.close_code();
     let mut pings = interval_at(Instant::now() + timing.ping_interval, timing.ping_interval);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -41,7 +58,7 @@ pub async fn run(mut stream: ClientWriteHalf, mut queue: OutboxReader, timing: T
             }
             let size = taken.iter().map(Frames::size).sum();
             unwritten.extend(taken.drain(..).map(|frames| frames.bytes()));
-            if write_all(&mut stream, &mut unwritten).await.is_err() {
+            if write_all(stream, &mut unwritten).await.is_err() {
                 return;
             }
             queue.written(size);
@@ -50,7 +67,7 @@ pub async fn run(mut stream: ClientWriteHalf, mut queue: OutboxReader, timing: T
     let code = tokio::select! {
         biased;
         code = wait_for_close_code(&mut close_code) => code,
-        () = writing => return,
+        () = writing => return Ok(()),
     };
     if code == CloseCode::TooSlow {
         // Finish the partly written frame only, so that the close frame follows a whole frame.
@@ -61,12 +78,9 @@ pub async fn run(mut stream: ClientWriteHalf, mut queue: OutboxReader, timing: T
         }
     }
     unwritten.push_back(close_frame(code));
-    let close_frame = write_all(&mut stream, &mut unwritten);
-    if timeout(timing.close_timeout, close_frame).await.is_err() {
-        // Reset the stream: the client reconnects at once, and the kernel does not retransmit for
-        // minutes.
-        stream.set_zero_linger();
-    }
+    let close_frame = write_all(stream, &mut unwritten);
+    // An error means that there is nobody to write to.
+    timeout(timing.close_timeout, close_frame).await.map(drop)
 }
 
 /// Writes all bytes, as many at once as the socket accepts.
