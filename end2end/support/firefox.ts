@@ -83,7 +83,8 @@ export class Firefox {
     socket.on('error', (error) => this.fail(error));
   }
 
-  static async start(): Promise<Firefox> {
+  /** Starts Firefox; `insecure` lets it open pages whose certificate it does not trust. */
+  static async start(insecure = false): Promise<Firefox> {
     const path = firefoxPath();
     if (!path) throw new Error('No Firefox on PATH. Run `make setup`, or set FIREFOX to one.');
     const profile = await mkdtemp(join(tmpdir(), 'noom-firefox-'));
@@ -96,7 +97,7 @@ export class Firefox {
       const socket = new WebSocket(`${await listens(child)}/session`, { perMessageDeflate: false });
       await once(socket, 'open');
       const firefox = new Firefox(child, profile, socket);
-      await firefox.begin();
+      await firefox.begin(insecure);
       return firefox;
     } catch (error) {
       await end(child, profile);
@@ -104,8 +105,8 @@ export class Firefox {
     }
   }
 
-  private async begin(): Promise<void> {
-    await this.ask('session.new', { capabilities: {} });
+  private async begin(acceptInsecureCerts: boolean): Promise<void> {
+    await this.ask('session.new', { capabilities: { alwaysMatch: { acceptInsecureCerts } } });
     await this.ask('session.subscribe', { events: ['log.entryAdded'] });
     const { contexts } = await this.ask('browsingContext.getTree', {});
     this.context = contexts[0].context;
