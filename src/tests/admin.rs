@@ -596,6 +596,21 @@ async fn backups_are_made_downloaded_and_deleted_and_no_more_than_ten_are_kept()
 }
 
 #[tokio::test]
+async fn a_backup_that_would_use_the_reserve_of_the_disk_is_refused_with_a_sentence() {
+    let flags = ["--disk-reserve", "1000000000000000"];
+    let app = TestApp::start_with(long_timing(), &flags).await;
+    let mut browser = Browser::becomes_operator(&app).await;
+    let outcome = browser.does("make_backup", "").await;
+    assert_eq!(outcome, "backup_no_space");
+    for (language, words) in [("en", "too little free disk"), ("ko", "공간이 부족해요")] {
+        let page = format!("/admin?said={outcome}&lang={language}");
+        assert!(browser.gets(&page).await.contains(words), "{language}");
+    }
+    let backups = std::fs::read_dir(app.data().join("backups")).expect("a directory");
+    assert_eq!(backups.count(), 0, "nothing was begun");
+}
+
+#[tokio::test]
 async fn the_overview_shows_rooms_storage_and_health_in_both_languages_without_a_secret() {
     let app = TestApp::start().await;
     let mut ann = app.join("<i>team & co", "Ann").await;

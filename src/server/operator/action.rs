@@ -111,6 +111,8 @@ pub enum Outcome {
     NotThere,
     /// There are as many backups as may be.
     BackupsFull,
+    /// The disk has too little free for a backup.
+    BackupNoSpace,
     /// Too many actions, or one of this kind runs.
     TooMany,
     /// The text of an announcement is empty or too long.
@@ -259,6 +261,7 @@ pub async fn run(context: &AppContext, action: Action, session: i64) -> Outcome 
     match outcome {
         Outcome::NotThere
         | Outcome::BackupsFull
+        | Outcome::BackupNoSpace
         | Outcome::TooMany
         | Outcome::BadText
         | Outcome::Failed => {}
@@ -391,12 +394,20 @@ async fn delete_until(
 /// Makes a backup in the data directory.
 async fn make_backup(context: &AppContext) -> Outcome {
     let config = context.config.clone();
-    let make = move || backups::make(&config.database(), &backups::directory(&config.data_dir));
+    let make = move || {
+        let directory = backups::directory(&config.data_dir);
+        let reserve = config.store.quota.disk_reserve;
+        backups::make(&config.database(), &directory, reserve)
+    };
     let work = async move {
         match tokio::task::spawn_blocking(make).await {
             Ok(Ok(_)) => Outcome::BackupMade,
             Ok(Err(BackupError::Full)) => Outcome::BackupsFull,
-            Ok(Err(error)) => failed(&error),
+            Ok(Err(error @ BackupError::NoSpace { .. })) => {
+                tracing::error!(%error, "a backup was not begun");
+                Outcome::BackupNoSpace
+            }
+            Ok(Err(error @ BackupError::File(_))) => failed(&error),
             Err(error) => failed(&error),
         }
     };

@@ -2,6 +2,7 @@
 
 use crate::server::{
     clock::Moment,
+    disk,
     store::{self, FileError, make_directory},
 };
 use axum::body::Body;
@@ -80,6 +81,14 @@ pub enum BackupError {
     /// There are [`MAX_BACKUPS`] already.
     #[error("there are as many backups as may be")]
     Full,
+    /// The disk has too little free for a copy of the database.
+    #[error("the disk has {free} bytes free, and a backup needs {needed}")]
+    NoSpace {
+        /// The free bytes.
+        free: u64,
+        /// The size of the copy, and what stays free for messages.
+        needed: u64,
+    },
     /// The database or the disk refused.
     #[error(transparent)]
     File(#[from] FileError),
@@ -110,18 +119,34 @@ pub fn list(directory: &Path) -> Vec<BackupFile> {
     files
 }
 
-/// Makes a backup of the database. Blocks while the database is copied.
-pub fn make(database: &Path, directory: &Path) -> Result<BackupName, BackupError> {
+/// Makes a backup of the database, which leaves `reserve` bytes of the disk free. Blocks while the
+/// database is copied.
+pub fn make(database: &Path, directory: &Path, reserve: u64) -> Result<BackupName, BackupError> {
     if list(directory).len() >= MAX_BACKUPS {
         return Err(BackupError::Full);
     }
     make_directory(directory).map_err(FileError::io(directory))?;
     remove_unfinished(directory);
+    let needed = copied_bytes(database).saturating_add(reserve);
+    // Without an answer of the system the copy is tried.
+    let free = disk::free_bytes(directory).unwrap_or(u64::MAX);
+    if free < needed {
+        return Err(BackupError::NoSpace { free, needed });
+    }
     let seconds = Moment::now().wall_ms.div_euclid(1000);
     let at = OffsetDateTime::from_unix_timestamp(seconds);
     let name = BackupName::of_time(at.unwrap_or(OffsetDateTime::UNIX_EPOCH));
     store::backup(database, &directory.join(name.as_str()), false)?;
     Ok(name)
+}
+
+/// Bytes that a copy of a database has at most: its pages, and those of the write-ahead log.
+fn copied_bytes(database: &Path) -> u64 {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    let sizes =
+        [database, Path::new(&log)].map(|path| fs::metadata(path).map_or(0, |file| file.len()));
+    sizes.iter().sum()
 }
 
 /// Removes the copies of backups that the end of a process interrupted. One backup is made at a

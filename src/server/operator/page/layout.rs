@@ -76,6 +76,7 @@ pub fn outcome(locale: Locale, said: Option<Outcome>) -> Option<AnyView> {
         Outcome::SessionEnded => (td_string!(locale, admin.said_session_ended), true),
         Outcome::NotThere => (td_string!(locale, admin.said_not_there), false),
         Outcome::BackupsFull => (td_string!(locale, admin.said_backups_full), false),
+        Outcome::BackupNoSpace => (td_string!(locale, admin.said_backup_no_space), false),
         Outcome::TooMany => (td_string!(locale, admin.said_too_many), false),
         Outcome::BadText => (td_string!(locale, admin.said_bad_text), false),
         Outcome::Failed => (td_string!(locale, admin.said_failed), false),
