@@ -77,8 +77,8 @@ pub async fn feed_watchdog(store: Store) {
     }
 }
 
-/// Calls `feed` at half of the watchdog's time limit, as long as the writer of the store answers.
-/// An error is an answer: a restart repairs no full disk.
+/// Calls `feed` at half of the watchdog's time limit, as long as the writer of the store takes jobs.
+/// A failing one does: a restart repairs no full disk. So does one whose queue is full.
 async fn while_answering(store: &Store, limit: Duration, feed: impl Fn()) {
     loop {
         let pause = if store.writer_answers().await {
@@ -101,7 +101,13 @@ fn report(states: &[NotifyState<'_>]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{server::store::StoreOptions, tests::harness::data_directory};
+    use crate::{
+        server::{
+            limits::WRITER_QUEUE,
+            store::{OperatorWrite, StoreOptions},
+        },
+        tests::harness::{data_directory, until},
+    };
     use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering::Relaxed, mpsc};
     use tokio::sync::Notify;
 
@@ -153,9 +159,31 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert!(count.load(Relaxed) <= before + 1, "the writer is stuck");
+        // A full queue is no stuck thread: the watchdog is fed as soon as a job is taken.
+        feeding.abort();
+        let waiting: Vec<_> = (0..=WRITER_QUEUE)
+            .map(|_| {
+                let store = store.clone();
+                let job = OperatorWrite::EndSession { id: 0 };
+                tokio::spawn(async move { store.write_operator(job).await })
+            })
+            .collect();
+        until("the queue is full", || {
+            waiting.iter().any(|job| job.is_finished())
+        })
+        .await;
+        let (watched, refed) = (store.clone(), Arc::new(Notify::new()));
+        let feed = {
+            let refed = refed.clone();
+            move || refed.notify_one()
+        };
+        let feeding = tokio::spawn(async move { while_answering(&watched, limit, feed).await });
+        tokio::task::yield_now().await;
+        let full = tokio::time::Instant::now();
         go_on.send(()).expect("it waits");
         block.await.expect("ends");
-        fed.notified().await;
+        refed.notified().await;
+        assert_eq!(full.elapsed(), Duration::ZERO);
         feeding.abort();
         store.close().await;
         assert!(!store.writer_answers().await, "the thread has ended");

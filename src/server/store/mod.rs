@@ -532,11 +532,13 @@ impl Store {
         self.writer.check().await
     }
 
-    /// Whether the writer's thread takes a job and answers it, with success or with an error. Waits
-    /// for the answer. False if the queue is full or the thread has ended.
+    /// Waits until the writer's thread takes a job, whether it succeeds or not. A thread that is
+    /// stuck takes none, one with a full queue does. `false` if the thread has ended.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when dropped.
     pub async fn writer_answers(&self) -> bool {
-        let answer = self.writer.check().await;
-        !matches!(answer, Err(StoreError::Busy | StoreError::Closed))
+        self.writer.takes_a_job().await
     }
 
     /// Indexes every message.

@@ -18,7 +18,7 @@ use std::{
     sync::{Arc, mpsc},
     time::Instant,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// The reply channel of a job.
 pub type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -67,6 +67,8 @@ pub struct Writer {
     jobs: mpsc::SyncSender<Job>,
     /// Counts the jobs that wait.
     metrics: StoreMetrics,
+    /// Jobs that the thread has taken.
+    taken: watch::Receiver<u64>,
 }
 
 impl Writer {
@@ -79,15 +81,36 @@ impl Writer {
     ) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::sync_channel(WRITER_QUEUE);
         let thread = WriterThread::new(connection, epoch, quota, (status, metrics.clone()));
+        let (sender, taken) = watch::channel(0);
         let queue = JobQueue {
             jobs: queue,
             metrics: metrics.clone(),
+            taken: sender,
         };
         std::thread::Builder::new()
             .name("noom-writer".to_owned())
             .spawn(move || thread.run(&queue))
             .map_err(|error| StoreError::Directory(Arc::new(error)))?;
-        Ok(Self { jobs, metrics })
+        Ok(Self {
+            jobs,
+            metrics,
+            taken,
+        })
+    }
+
+    /// Waits until the thread takes a job, which one that is stuck does not. Gives it one, unless
+    /// the queue is full. `false` if the thread has ended.
+    pub async fn takes_a_job(&self) -> bool {
+        let mut taken = self.taken.clone();
+        taken.mark_unchanged();
+        tokio::select! {
+            changed = taken.changed() => changed.is_ok(),
+            checked = self.check() => match checked {
+                Err(StoreError::Closed) => false,
+                Err(StoreError::Busy) => taken.changed().await.is_ok(),
+                Ok(()) | Err(_) => true,
+            },
+        }
     }
 
     /// Queues a message and waits for its commit.
@@ -200,14 +223,21 @@ pub struct JobQueue {
     jobs: mpsc::Receiver<Job>,
     /// Counts the jobs that wait.
     metrics: StoreMetrics,
+    /// Counts the jobs that were taken.
+    taken: watch::Sender<u64>,
 }
 
 impl JobQueue {
+    /// Counts a job that leaves the queue.
+    fn count_taken(&self) {
+        self.metrics.writer_queue.dec();
+        self.taken
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
     /// Waits for the next job; nothing once every handle is dropped.
     pub fn wait(&self) -> Option<Job> {
-        self.jobs.recv().ok().inspect(|_| {
-            self.metrics.writer_queue.dec();
-        })
+        self.jobs.recv().ok().inspect(|_| self.count_taken())
     }
 
     /// Waits for the next job until this time.
@@ -215,7 +245,7 @@ impl JobQueue {
         let wait = time.saturating_duration_since(Instant::now());
         match self.jobs.recv_timeout(wait) {
             Ok(job) => {
-                self.metrics.writer_queue.dec();
+                self.count_taken();
                 Received::Job(job)
             }
             Err(mpsc::RecvTimeoutError::Timeout) => Received::Timeout,
@@ -226,9 +256,7 @@ impl JobQueue {
     /// The next job if one is queued already.
     pub fn ready(&self) -> Option<Job> {
         let job = self.jobs.try_recv().ok();
-        job.inspect(|_| {
-            self.metrics.writer_queue.dec();
-        })
+        job.inspect(|_| self.count_taken())
     }
 }
 
