@@ -73,6 +73,7 @@ pub async fn access(context: &AppContext, visit: &Visit) -> Result<Access, Store
         let used = OperatorWrite::UseSession { id, at };
         context.store.write_operator(used).await?;
     }
+    context.operator.tries.remember(visit.address);
     Ok(Access::SignedIn(SignedIn {
         session,
         form_token: form_token(secret),
@@ -90,6 +91,9 @@ pub async fn start(context: &AppContext, visit: &Visit) -> Result<Option<HeaderV
     };
     let write = OperatorWrite::StartSession(new);
     let rows = context.store.write_operator(write).await?;
+    if rows > 0 {
+        context.operator.tries.remember(visit.address);
+    }
     let seconds = LIFETIME_MS / 1000;
     let cookie = request::strict_cookie(&visit.cookies, COOKIE, &secret, seconds);
     Ok(cookie.filter(|_| rows > 0))

@@ -1,9 +1,11 @@
 //! Bounds how often somebody may try the operator's password.
 //!
 //! A try counts from its start, so that tries at the same time count, too; a right one is taken
-//! back. The list is no longer than [`IN_ALL`]. Every address counts, loopback as well.
+//! back. Every address counts, loopback as well. The tries of all strangers together are bounded, so
+//! that many addresses cannot guess without end; a network from which the operator signed in is no
+//! stranger, so that they cannot lock the operator out either.
 
-use crate::server::net::{Network, subscriber};
+use crate::server::net::{Network, site, subscriber};
 use std::{
     collections::VecDeque,
     net::IpAddr,
@@ -15,8 +17,13 @@ use std::{
 const WITHIN: Duration = Duration::from_secs(15 * 60);
 /// Wrong tries of one subscriber (an IPv4 address or an IPv6 /64).
 const PER_ADDRESS: usize = 5;
-/// Wrong tries of all together.
-const IN_ALL: usize = 50;
+/// Wrong tries of one site (an IPv6 /48).
+const PER_SITE: usize = 4 * PER_ADDRESS;
+/// Wrong tries of all strangers together. 4,000: at most 16,000 an hour, from 800 addresses, and
+/// each takes tens of milliseconds of one core.
+const OF_STRANGERS: usize = 4_000;
+/// Networks from which the operator signed in. 16: the sessions that there may be, or nearly.
+const KNOWN_NETWORKS: usize = 16;
 
 /// The tries of the last [`WITHIN`].
 #[derive(Default)]
@@ -25,10 +32,12 @@ pub struct WrongTries(Mutex<Tries>);
 /// The tries behind the lock.
 #[derive(Default)]
 struct Tries {
-    /// The tries, oldest first.
+    /// The tries, oldest first: at most [`OF_STRANGERS`], and [`PER_ADDRESS`] of each known network.
     recent: VecDeque<Try>,
     /// The number of the next try.
     next: u64,
+    /// The networks from which the operator signed in, the last one at the end.
+    known: VecDeque<Network>,
 }
 
 /// One try of the password.
@@ -37,6 +46,8 @@ struct Try {
     number: u64,
     /// The subscriber who tried.
     network: Network,
+    /// The site of the subscriber; `None` for IPv4.
+    site: Option<Network>,
     /// When they tried.
     at: Instant,
 }
@@ -46,16 +57,21 @@ struct Try {
 pub struct Attempt(u64);
 
 impl WrongTries {
-    /// Counts a try. `None` if this address, or all together, have tried too often.
+    /// Counts a try. `None` if this address, its site, or all strangers have tried too often.
     pub fn begin(&self, ip: IpAddr, now: Instant) -> Option<Attempt> {
         let mut tries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let network = subscriber(ip);
+        let (network, site) = (subscriber(ip), site(ip));
         let is_old = |tried: &Try| now.saturating_duration_since(tried.at) >= WITHIN;
         while tries.recent.front().is_some_and(is_old) {
             tries.recent.pop_front();
         }
         let own = tries.recent.iter().filter(|tried| tried.network == network);
-        if own.count() >= PER_ADDRESS || tries.recent.len() >= IN_ALL {
+        let of_site = tries.recent.iter().filter(|tried| tried.site == site);
+        let is_known = tries.known.contains(&network);
+        let too_many = own.count() >= PER_ADDRESS
+            || (!is_known && site.is_some() && of_site.count() >= PER_SITE)
+            || (!is_known && tries.recent.len() >= OF_STRANGERS);
+        if too_many {
             return None;
         }
         let number = tries.next;
@@ -63,6 +79,7 @@ impl WrongTries {
         tries.recent.push_back(Try {
             number,
             network,
+            site,
             at: now,
         });
         Some(Attempt(number))
@@ -72,6 +89,20 @@ impl WrongTries {
     pub fn forgive(&self, attempt: &Attempt) {
         let mut tries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tries.recent.retain(|tried| tried.number != attempt.0);
+    }
+
+    /// Remembers that the operator is signed in from this address.
+    pub fn remember(&self, ip: IpAddr) {
+        let mut tries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let network = subscriber(ip);
+        if tries.known.back() == Some(&network) {
+            return;
+        }
+        tries.known.retain(|known| *known != network);
+        tries.known.push_back(network);
+        if tries.known.len() > KNOWN_NETWORKS {
+            tries.known.pop_front();
+        }
     }
 }
 
@@ -105,14 +136,56 @@ mod tests {
         assert_eq!(tries.begin(six(9), minute(15)), None);
     }
 
+    /// Tries of that many strangers, five each.
+    fn strangers_try(tries: &WrongTries, strangers: u32, now: Instant) -> usize {
+        let all =
+            (0..strangers * 5).map(|number| IpAddr::from((0xCB00_0000 + number / 5).to_be_bytes()));
+        all.filter(|address| tries.begin(*address, now).is_some())
+            .count()
+    }
+
     #[test]
-    fn all_addresses_together_have_fifty() {
+    fn fifty_wrong_tries_of_strangers_lock_nobody_else() {
         let (tries, now) = (WrongTries::default(), Instant::now());
-        let allowed = (0..200_u8).filter(|last| {
-            let address = ip(&format!("192.0.2.{last}"));
-            tries.begin(address, now).is_some()
-        });
-        assert_eq!(allowed.count(), 50);
-        assert!(tries.begin(ip("198.51.100.1"), now + WITHIN).is_some());
+        assert_eq!(strangers_try(&tries, 10, now), 50);
+        assert!(tries.begin(ip("198.51.100.1"), now).is_some());
+    }
+
+    #[test]
+    fn strangers_have_four_thousand_together_and_known_networks_are_no_strangers() {
+        let (tries, now) = (WrongTries::default(), Instant::now());
+        let (home, other) = (ip("2001:db8::1"), ip("198.51.100.1"));
+        tries.remember(home);
+        assert_eq!(strangers_try(&tries, 2_000, now), 4_000);
+        assert!(tries.begin(other, now).is_none(), "a stranger");
+        for _ in 0..5 {
+            assert!(tries.begin(ip("2001:db8::2"), now).is_some());
+        }
+        assert!(tries.begin(home, now).is_none(), "five of its own");
+        assert!(tries.begin(other, now + WITHIN).is_some());
+    }
+
+    #[test]
+    fn a_site_has_twenty_and_does_not_lock_a_known_network_in_it() {
+        let (tries, now) = (WrongTries::default(), Instant::now());
+        tries.remember(ip("2001:db8:0:ffff::1"));
+        let of_site = (0..100_u16).map(|number| ip(&format!("2001:db8:0:{number:x}::1")));
+        let allowed = of_site.filter(|address| tries.begin(*address, now).is_some());
+        assert_eq!(allowed.count(), 20);
+        assert!(tries.begin(ip("2001:db8:0:ffff::2"), now).is_some());
+        assert!(tries.begin(ip("2001:db8:1::1"), now).is_some(), "another");
+    }
+
+    #[test]
+    fn sixteen_networks_are_known_and_the_last_ones_stay() {
+        let (tries, now) = (WrongTries::default(), Instant::now());
+        for number in 0..=16 {
+            tries.remember(ip(&format!("192.0.2.{number}")));
+        }
+        strangers_try(&tries, 800, now);
+        assert!(tries.begin(ip("192.0.2.0"), now).is_none(), "forgotten");
+        for number in 1..=16 {
+            assert!(tries.begin(ip(&format!("192.0.2.{number}")), now).is_some());
+        }
     }
 }
