@@ -3,8 +3,9 @@
 
 use super::{
     harness::{DEADLINE, TestApp, long_timing, short_timing, until},
-    tls::{connect, connect_from, http2, secured},
+    tls::{connect, connect_from, http2, secured, try_connect_from},
 };
+use crate::server::limits::Timing;
 use axum::body::Body;
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
@@ -12,6 +13,10 @@ use h2::{Reason, RecvStream, SendStream, client::SendRequest};
 use http::{Request, StatusCode, Version};
 use hyper::{ext::Protocol, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
 use tokio::{io::AsyncWriteExt, task::JoinHandle, time::timeout};
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::{
@@ -384,7 +389,7 @@ async fn a_stalled_stream_loses_its_own_socket_and_delays_nobody() {
             bob.wait_for(&text).await;
             ann.wait_for(&text).await;
         };
-        let most = std::time::Duration::from_secs(1);
+        let most = Duration::from_secs(1);
         timeout(most, delivered)
             .await
             .expect("nobody waits for the stalled");
@@ -464,4 +469,157 @@ async fn a_connection_of_sockets_alone_takes_no_place_among_the_connections() {
     timeout(DEADLINE, third)
         .await
         .expect("it takes a place again");
+}
+
+/// What an attacker of [`attack`] does with its streams.
+#[derive(Debug, Clone, Copy)]
+enum Attack {
+    /// Asks for pages and resets the streams at once.
+    ResetPages,
+    /// Asks for a large file and makes no room for it.
+    StallFiles,
+    /// Joins a room, begins a message and resets the stream.
+    ResetSockets,
+    /// Joins a room and reads nothing.
+    StallSockets,
+}
+
+/// Opens connections from this address for ever, each with many streams. Counts the streams.
+async fn attack(app: &TestApp, source: String, attack: Attack, streams: &AtomicUsize) {
+    let window = match attack {
+        Attack::ResetPages | Attack::ResetSockets => 64 * 1024,
+        Attack::StallFiles | Attack::StallSockets => 10,
+    };
+    let held = Duration::from_millis(500);
+    loop {
+        let Ok(stream) = try_connect_from(app, &source, &["h2"]).await else {
+            continue;
+        };
+        let mut builder = h2::client::Builder::new();
+        builder.initial_window_size(window).enable_push(false);
+        let Ok((client, connection)) = builder.handshake::<_, Bytes>(stream).await else {
+            continue;
+        };
+        let connection = tokio::spawn(connection);
+        let opening = open_streams(app, client, attack, streams);
+        let _open = timeout(held, opening).await;
+        let _ended = timeout(held, connection).await;
+    }
+}
+
+/// Opens streams until the server takes no more. Returns those that are not reset.
+async fn open_streams(
+    app: &TestApp,
+    mut client: SendRequest<Bytes>,
+    attack: Attack,
+    streams: &AtomicUsize,
+) -> Vec<(h2::client::ResponseFuture, SendStream<Bytes>)> {
+    let mut open = Vec::new();
+    let is_socket = matches!(attack, Attack::ResetSockets | Attack::StallSockets);
+    for number in 0..100 {
+        let path = match attack {
+            Attack::ResetPages => "/".to_owned(),
+            Attack::StallFiles => format!("/pkg/{}", app.context.assets.names().wasm),
+            Attack::ResetSockets | Attack::StallSockets => "/ws".to_owned(),
+        };
+        let Ok(ready) = client.ready().await else {
+            break;
+        };
+        client = ready;
+        let mut request = Request::builder()
+            .method(if is_socket { "CONNECT" } else { "GET" })
+            .uri(format!("https://localhost{path}"))
+            .version(Version::HTTP_2)
+            .header("sec-websocket-version", "13");
+        if is_socket && client.is_extended_connect_protocol_enabled() {
+            request = request.extension(h2::ext::Protocol::from_static("websocket"));
+        }
+        let request = request.body(()).expect("a request");
+        let Ok((answer, mut send)) = client.send_request(request, false) else {
+            // The settings of the server may still be on their way.
+            tokio::task::yield_now().await;
+            continue;
+        };
+        streams.fetch_add(1, Relaxed);
+        if is_socket {
+            let nickname = format!("Eve {number}");
+            let join = serde_json::json!({"type": "join", "room": "flood", "nickname": nickname});
+            let join = frame(1, join.to_string().as_bytes());
+            let _ = send.send_data(join.into(), false);
+            let half = frame(1, br#"{"type":"typing"}"#)[..9].to_vec();
+            let _ = send.send_data(half.into(), false);
+        }
+        match attack {
+            Attack::ResetPages | Attack::ResetSockets => send.send_reset(Reason::CANCEL),
+            Attack::StallFiles | Attack::StallSockets => open.push((answer, send)),
+        }
+        tokio::task::yield_now().await;
+    }
+    open
+}
+
+#[tokio::test]
+async fn a_flood_of_streams_from_many_addresses_disturbs_no_conversation_and_leaves_nothing() {
+    let timing = Timing {
+        dead_after: Duration::from_secs(10),
+        ..short_timing()
+    };
+    let app = TestApp::start_with(timing, &["--tls", "self-signed"]).await;
+    let mut client = connection(&app).await;
+    let (mut ann, mut bob) = (
+        client.join("h2", "Ann").await,
+        client.join("h2", "Bob").await,
+    );
+    let kinds = [
+        Attack::ResetPages,
+        Attack::StallFiles,
+        Attack::ResetSockets,
+        Attack::StallSockets,
+    ];
+    let counts: Vec<_> = kinds.iter().map(|_| AtomicUsize::new(0)).collect();
+    let attackers = (0..24).map(|number| {
+        let kind = number % kinds.len();
+        let source = format!("127.0.7.{}", number + 1);
+        attack(&app, source, kinds[kind], &counts[kind])
+    });
+    let conversation = async {
+        let mut slowest = Duration::ZERO;
+        // Until each kind of attack is under way, and twenty messages.
+        let mut number = 0;
+        while number < 20 || counts.iter().any(|count| count.load(Relaxed) < 100) {
+            number += 1;
+            let text = format!("message {number}.");
+            let sent = tokio::time::Instant::now();
+            ann.chat(&text);
+            bob.wait_for(&text).await;
+            slowest = slowest.max(sent.elapsed());
+            ann.wait_for(&text).await;
+            // People are slower than the rate of a socket.
+            bob.wait_for("\0").await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        slowest
+    };
+    let slowest = tokio::select! {
+        slowest = conversation => slowest,
+        _ = futures::future::join_all(attackers) => unreachable!("they go on"),
+    };
+    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+    let keep = async {
+        loop {
+            bob.wait_for("\0").await;
+            ann.wait_for("\0").await;
+        }
+    };
+    tokio::select! {
+        () = until("no socket of an attacker is left", || sockets(&app) == 2) => {}
+        () = keep => {}
+    }
+    assert_eq!(client.get("/healthz").await, 200);
+    let stream = connect_from(&app, "127.0.7.1", &["h2"]).await;
+    let mut attacker = Connection::open(stream, 64 * 1024).await;
+    assert!(
+        attacker.connect().await.is_ok(),
+        "its places are free again"
+    );
 }

@@ -37,12 +37,21 @@ pub async fn connect(app: &TestApp, protocols: &[&str]) -> TlsStream<TcpStream> 
 
 /// The same from this address of the loopback network.
 pub async fn connect_from(app: &TestApp, source: &str, protocols: &[&str]) -> TlsStream<TcpStream> {
+    let connected = try_connect_from(app, source, protocols).await;
+    connected.expect("trusted")
+}
+
+/// The same, unless the server closes the connection.
+pub async fn try_connect_from(
+    app: &TestApp,
+    source: &str,
+    protocols: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
     let Some(ServerTls::SelfSigned(local)) = &app.context.tls else {
         panic!("the server is self-signed");
     };
     let stream = app.tcp_from(source).await;
-    let connected = secure(stream, local.certificate(), protocols).await;
-    connected.expect("trusted")
+    secure(stream, local.certificate(), protocols).await
 }
 
 /// A TLS connection that offers these protocols and trusts this root.
