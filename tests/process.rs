@@ -4,6 +4,7 @@ use base64::Engine as _;
 use futures::{SinkExt, StreamExt};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
+    collections::BTreeMap,
     fs,
     io::{BufRead, BufReader, Write},
     net::SocketAddr,
@@ -23,8 +24,19 @@ use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
     time::timeout,
 };
-use tokio_rustls::{TlsConnector, rustls};
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{
+        self,
+        pki_types::{CertificateDer, pem::PemObject},
+    },
+};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite::Message};
+
+#[path = "../src/tests/pebble.rs"]
+#[allow(dead_code, reason = "tests of the library use the rest")]
+mod pebble;
 
 /// How long a test waits for an expected event before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,8 +49,15 @@ struct Server {
     log: UnboundedReceiver<String>,
     /// The address of its HTTP listener.
     address: SocketAddr,
-    /// The data directory, deleted when this is dropped.
-    data: tempfile::TempDir,
+    /// The data directory, deleted with its last user.
+    data: Arc<tempfile::TempDir>,
+}
+
+/// An empty data directory with the permissions that the server requires.
+fn data_directory() -> Arc<tempfile::TempDir> {
+    let mut builder = tempfile::Builder::new();
+    let private = fs::Permissions::from_mode(0o700);
+    Arc::new(builder.permissions(private).tempdir().expect("a directory"))
 }
 
 impl Server {
@@ -58,14 +77,22 @@ impl Server {
 
     /// Starts the server by a command to which its flags are appended.
     fn spawn_by(
+        command: Command,
+        listen: &str,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        Self::spawn_in(data_directory(), command, listen, flags, variables)
+    }
+
+    /// Starts the server in this data directory.
+    fn spawn_in(
+        data: Arc<tempfile::TempDir>,
         mut command: Command,
         listen: &str,
         flags: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
-        let mut builder = tempfile::Builder::new();
-        let private = fs::Permissions::from_mode(0o700);
-        let data = builder.permissions(private).tempdir().expect("a directory");
         let own = [
             ["--listen", listen],
             ["--metrics-listen", "off"],
@@ -103,7 +130,9 @@ impl Server {
         let mut before = Vec::new();
         loop {
             let line = self.wait_for_log("").await;
-            if let Some((_, address)) = line.split_once("Noom listens on http://127.0.0.1:") {
+            let address = line.split_once("Noom listens on http");
+            let address = address.and_then(|(_, address)| address.split_once("://127.0.0.1:"));
+            if let Some((_, address)) = address {
                 let port = address.split_whitespace().next().expect("a port");
                 self.address.set_port(port.parse().expect("a number"));
                 return before;
@@ -204,7 +233,7 @@ impl Person {
 }
 
 /// Writes a new certificate and its key into a directory. Returns the certificate.
-fn write_certificate(directory: &Path) -> rustls::pki_types::CertificateDer<'static> {
+fn write_certificate(directory: &Path) -> CertificateDer<'static> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
     let pem = |label: &str, der: &[u8]| {
         let base64 = base64::prelude::BASE64_STANDARD.encode(der);
@@ -223,10 +252,14 @@ fn write_certificate(directory: &Path) -> rustls::pki_types::CertificateDer<'sta
     certificate
 }
 
-/// Whether TURN over TLS serves this certificate now.
-async fn is_served(port: u16, certificate: &rustls::pki_types::CertificateDer<'static>) -> bool {
+/// Begins TLS with the server of this name, which this root must vouch for.
+async fn connect_tls(
+    port: u16,
+    name: &'static str,
+    root: &CertificateDer<'static>,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(certificate.clone()).expect("a certificate");
+    roots.add(root.clone()).expect("a certificate");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -236,9 +269,14 @@ async fn is_served(port: u16, certificate: &rustls::pki_types::CertificateDer<'s
     let socket = TcpStream::connect(("127.0.0.1", port))
         .await
         .expect("connects");
-    let name = rustls::pki_types::ServerName::try_from("localhost").expect("a name");
+    let name = rustls::pki_types::ServerName::try_from(name).expect("a name");
     let connector = TlsConnector::from(Arc::new(config));
-    connector.connect(name, socket).await.is_ok()
+    connector.connect(name, socket).await
+}
+
+/// Whether TURN over TLS serves this certificate now.
+async fn is_served(port: u16, certificate: &CertificateDer<'static>) -> bool {
+    connect_tls(port, "localhost", certificate).await.is_ok()
 }
 
 /// A port that is free for TCP and UDP. It is below the ephemeral ports (on Linux from 32768), so
@@ -622,4 +660,166 @@ async fn the_doctor_asks_a_running_server_and_shows_no_secret() {
     );
     assert!(text.contains("TURN makes allocations"), "{text}");
     assert!(!text.contains("hush-hush"), "{text}");
+}
+
+/// The files of certificates in a data directory, with their contents.
+fn certificate_files(data: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(data.join("tls")).expect("a directory");
+    let files = entries.map(|entry| {
+        let path = entry.expect("readable").path();
+        let name = path.file_name().expect("a name").to_string_lossy();
+        (name.into_owned(), fs::read(&path).expect("readable"))
+    });
+    files.collect()
+}
+
+/// The only file whose name ends like this.
+fn only<'a>(files: &'a BTreeMap<String, Vec<u8>>, end: &str) -> &'a [u8] {
+    let mut found = files.iter().filter(|(name, _)| name.ends_with(end));
+    let (Some((_, bytes)), None) = (found.next(), found.next()) else {
+        panic!("no file or several end with {end}: {:?}", files.keys());
+    };
+    bytes
+}
+
+/// The flags of a server that orders from Pebble.
+fn acme_flags(authority: &pebble::Pebble) -> Vec<String> {
+    let ca_file = authority.ca_file();
+    let flags = [
+        ["--domain", "meet.example.org"],
+        ["--http-listen", "off"],
+        ["--acme-directory", &authority.directory],
+        ["--acme-ca-file", &ca_file],
+        ["--turn-tls-listen", "127.0.0.1:0"],
+    ];
+    flags.into_iter().flatten().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_in_mid_order_gets_its_certificate_after_the_restart() {
+    let (validated, unused) = (pebble::free_port(), pebble::free_port());
+    let Some(authority) = pebble::Pebble::start(validated, unused).await else {
+        let _ = writeln!(std::io::stderr(), "skipped: Pebble is not installed");
+        return;
+    };
+    let flags = acme_flags(&authority);
+    let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+    let address = ("127.0.0.1", validated);
+    let validator = tokio::net::TcpListener::bind(address).await.expect("binds");
+    let data = data_directory();
+    let binary = || Command::new(env!("CARGO_BIN_EXE_noom"));
+    let mut server = Server::spawn_in(data.clone(), binary(), "127.0.0.1:0", &flags, &[]);
+    server.wait_until_listening().await;
+    // The authority checks a challenge, so there is an order, and it is not ready.
+    let validating = timeout(PATIENCE, validator.accept()).await;
+    let validating = validating.expect("in time").expect("a connection");
+    server.signal(Signal::KILL);
+    assert!(!server.wait_for_end().await.success());
+    drop((validating, validator));
+
+    let killed = certificate_files(data.path());
+    let account = only(&killed, ".json").to_vec();
+    let credentials: serde_json::Value = serde_json::from_slice(&account).expect("whole");
+    assert!(credentials["id"].is_string(), "the account is registered");
+    assert_eq!(
+        killed.len(),
+        1,
+        "nothing else is written: {:?}",
+        killed.keys()
+    );
+
+    let listen = format!("127.0.0.1:{validated}");
+    let mut server = Server::spawn_in(data.clone(), binary(), &listen, &flags, &[]);
+    server
+        .wait_for_log("the authority issued a certificate")
+        .await;
+    let issued = certificate_files(data.path());
+    assert_eq!(only(&issued, ".json"), account, "the same account");
+    let pem = String::from_utf8_lossy(only(&issued, ".pem"));
+    assert_eq!(pem.matches("-----END CERTIFICATE-----").count(), 2, "{pem}");
+    assert_eq!(pem.matches("-----END PRIVATE KEY-----").count(), 1);
+    assert_eq!(issued.len(), 2, "{:?}", issued.keys());
+
+    // Another end like that costs no order: the stored certificate is served.
+    server.signal(Signal::KILL);
+    server.wait_for_end().await;
+    let mut server = Server::spawn_in(data.clone(), binary(), &listen, &flags, &[]);
+    server.wait_until_listening().await;
+    let stored = only(&issued, ".pem");
+    assert_eq!(
+        served_certificate(validated, stored).await,
+        chain(stored)[0]
+    );
+    assert_eq!(certificate_files(data.path()), issued);
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_by_the_same_account_when_the_clock_says_so() {
+    let Some(library) = faketime() else {
+        let _ = writeln!(std::io::stderr(), "skipped: libfaketime is not installed");
+        return;
+    };
+    let (port, unused) = (pebble::free_port(), pebble::free_port());
+    let Some(authority) = pebble::Pebble::start(port, unused).await else {
+        let _ = writeln!(std::io::stderr(), "skipped: Pebble is not installed");
+        return;
+    };
+    let flags = acme_flags(&authority);
+    let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+    let (data, listen) = (data_directory(), format!("127.0.0.1:{port}"));
+    let start = |days: u32| {
+        let moved = format!("+{days}d");
+        let variables = [
+            ("LD_PRELOAD", library.as_str()),
+            ("FAKETIME", moved.as_str()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ];
+        let command = Command::new(env!("CARGO_BIN_EXE_noom"));
+        Server::spawn_in(data.clone(), command, &listen, &flags, &variables)
+    };
+    let issued = "the authority issued a certificate";
+    let mut server = start(0);
+    server.wait_for_log(issued).await;
+    server.signal(Signal::TERM);
+    assert!(server.wait_for_end().await.success());
+    let first = certificate_files(data.path());
+
+    // A third of the 90 days is left after 60.
+    let mut server = start(50);
+    server.wait_until_listening().await;
+    let stored = only(&first, ".pem");
+    assert_eq!(served_certificate(port, stored).await, chain(stored)[0]);
+    server.signal(Signal::TERM);
+    assert!(server.wait_for_end().await.success());
+    assert_eq!(certificate_files(data.path()), first, "nothing is due");
+
+    let mut server = start(65);
+    server.wait_for_log(issued).await;
+    let second = certificate_files(data.path());
+    assert_eq!(only(&second, ".json"), only(&first, ".json"));
+    let renewed = only(&second, ".pem");
+    assert_ne!(chain(renewed)[0], chain(stored)[0]);
+    assert_eq!(served_certificate(port, renewed).await, chain(renewed)[0]);
+}
+
+/// The library that moves the clock of a process, if it is installed.
+fn faketime() -> Option<String> {
+    let architecture = std::env::consts::ARCH;
+    let path = format!("/usr/lib/{architecture}-linux-gnu/faketime/libfaketimeMT.so.1");
+    Path::new(&path).exists().then_some(path)
+}
+
+/// The certificates of a chain in PEM.
+fn chain(pem: &[u8]) -> Vec<CertificateDer<'static>> {
+    let all = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>();
+    all.expect("PEM")
+}
+
+/// The certificate of `meet.example.org` that is served, of the issuer of a stored chain.
+async fn served_certificate(port: u16, stored: &[u8]) -> CertificateDer<'static> {
+    let issuer = &chain(stored)[1];
+    let stream = connect_tls(port, "meet.example.org", issuer).await;
+    let stream = stream.expect("the certificate is trusted");
+    let served = stream.get_ref().1.peer_certificates().expect("a chain");
+    served[0].clone()
 }

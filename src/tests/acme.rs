@@ -1,117 +1,19 @@
 //! Certificates from a real authority: Pebble, which checks signatures and challenges as public
 //! authorities do. Skipped on a machine without it.
 
-use super::harness::{DEADLINE, TestApp, long_timing, skipped};
+use super::{
+    harness::{DEADLINE, TestApp, long_timing, skipped},
+    pebble::{Pebble, free_port},
+};
 use crate::server::tls::CertificateFacts;
 use std::{
     fs,
-    net::{IpAddr, TcpListener},
-    path::Path,
-    process::{Child, Command, Stdio},
+    io::Write,
+    net::IpAddr,
+    process::{Command, Stdio},
     time::Duration,
 };
 use tokio::{net::TcpStream, time::timeout};
-
-/// A running Pebble with a DNS server that resolves every name to loopback.
-struct Pebble {
-    processes: [Child; 2],
-    /// URL of the directory.
-    directory: String,
-    files: tempfile::TempDir,
-}
-
-impl Drop for Pebble {
-    fn drop(&mut self) {
-        for process in &mut self.processes {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
-}
-
-/// A port that is free now. It is below the ephemeral ports (on Linux from 32768), so that the
-/// system assigns it to no other socket.
-fn free_port() -> u16 {
-    let mut ports = (0..1000).map(|_| rand::random_range(10_000..32_000));
-    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    ports.find(is_free).expect("a port is free")
-}
-
-/// Starts a program of Pebble's package; `None` if it is not installed.
-fn spawn(program: &str, arguments: &[&str]) -> Option<Child> {
-    let mut command = Command::new(program);
-    command.args(arguments).env("PEBBLE_VA_NOSLEEP", "1");
-    // Refuses none of the nonces, so that a run does not depend on chance.
-    command.env("PEBBLE_WFE_NONCEREJECT", "0");
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().ok()
-}
-
-impl Pebble {
-    /// Starts an authority that validates at these ports; `None` if it is not installed.
-    async fn start(tls_port: u16, http_port: u16) -> Option<Self> {
-        let files = tempfile::tempdir().expect("a directory");
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
-        let path = |name: &str| files.path().join(name).display().to_string();
-        fs::write(path("ca.pem"), made.cert.pem()).expect("written");
-        fs::write(path("key.pem"), made.signing_key.serialize_pem()).expect("written");
-        let (listen, management, dns) = (free_port(), free_port(), free_port());
-        let config = serde_json::json!({"pebble": {
-            "listenAddress": format!("127.0.0.1:{listen}"),
-            "managementListenAddress": format!("127.0.0.1:{management}"),
-            "certificate": path("ca.pem"),
-            "privateKey": path("key.pem"),
-            "httpPort": http_port,
-            "tlsPort": tls_port,
-            "ocspResponderURL": "",
-            "externalAccountBindingRequired": false,
-        }});
-        fs::write(path("pebble.json"), config.to_string()).expect("written");
-        let dns_address = format!("127.0.0.1:{dns}");
-        let manage_address = format!("127.0.0.1:{}", free_port());
-        let resolver = spawn(
-            "pebble-challtestsrv",
-            &[
-                "-defaultIPv6",
-                "",
-                "-defaultIPv4",
-                "127.0.0.1",
-                "-dns01",
-                &dns_address,
-                "-http01",
-                "",
-                "-https01",
-                "",
-                "-tlsalpn01",
-                "",
-                "-management",
-                &manage_address,
-            ],
-        )?;
-        let arguments = ["-config", &path("pebble.json"), "-dnsserver", &dns_address];
-        let authority = spawn("pebble", &arguments)?;
-        let pebble = Self {
-            processes: [resolver, authority],
-            directory: format!("https://localhost:{listen}/dir"),
-            files,
-        };
-        let up = async {
-            while TcpStream::connect(("127.0.0.1", listen)).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        timeout(DEADLINE, up).await.expect("Pebble listens");
-        Some(pebble)
-    }
-
-    /// The file with the certificate that its clients trust.
-    fn ca_file(&self) -> String {
-        Path::new(self.files.path())
-            .join("ca.pem")
-            .display()
-            .to_string()
-    }
-}
 
 /// Starts a server that orders from Pebble, with these flags.
 async fn ordering(pebble: &Pebble, flags: &[&str]) -> TestApp {
@@ -242,4 +144,99 @@ async fn a_name_that_leads_elsewhere_is_named_in_the_failure_and_the_server_serv
             .is_some_and(|facts| facts.covers("meet.example.org"))
     );
     assert!(TcpStream::connect(app.address).await.is_ok());
+}
+
+/// Runs `openssl s_client` with these arguments and this input. Returns what it prints; `None` if it
+/// is not installed.
+async fn s_client(arguments: &[&str], input: &'static str) -> Option<String> {
+    let mut command = Command::new("openssl");
+    command
+        .arg("s_client")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let run = move || {
+        let mut process = command.spawn().ok()?;
+        let mut stdin = process.stdin.take()?;
+        // A failed handshake closes the pipe.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        let output = process.wait_with_output().ok()?;
+        let [out, errors] = [output.stdout, output.stderr]
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Some(out + &errors)
+    };
+    let running = tokio::task::spawn_blocking(run);
+    timeout(DEADLINE, running)
+        .await
+        .expect("in time")
+        .expect("ends")
+}
+
+#[tokio::test]
+async fn openssl_verifies_the_chain_and_agrees_on_either_http_and_not_on_the_challenge() {
+    let (port, unused) = (free_port(), free_port());
+    let Some(pebble) = Pebble::start(port, unused).await else {
+        return skipped("Pebble is not installed");
+    };
+    let get = "GET /roots/0 HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    let Some(root) = s_client(&["-quiet", "-connect", &pebble.management], get).await else {
+        return skipped("openssl is not installed");
+    };
+    let root = &root[root.find("-----BEGIN").expect("a root")..];
+    let end = "-----END CERTIFICATE-----\n";
+    let root = &root[..root.find(end).expect("its end") + end.len()];
+    let files = tempfile::tempdir().expect("a directory");
+    let file = files.path().join("root.pem");
+    fs::write(&file, root).expect("written");
+    let file = file.display().to_string();
+    let listen = format!("127.0.0.1:{port}");
+    let name = "meet.example.org";
+    let flags = [
+        "--listen",
+        &listen,
+        "--domain",
+        name,
+        "--http-listen",
+        "off",
+    ];
+    let app = ordering(&pebble, &flags).await;
+    issued(&app).await;
+    let connect = async |protocols: &str| {
+        let arguments = [
+            "-connect",
+            &listen,
+            "-servername",
+            name,
+            "-alpn",
+            protocols,
+            "-CAfile",
+            &file,
+            "-verify_hostname",
+            name,
+            "-verify_return_error",
+            "-showcerts",
+        ];
+        s_client(&arguments, "").await.expect("installed")
+    };
+    for (offered, chosen) in [
+        ("h2", "h2"),
+        ("http/1.1", "http/1.1"),
+        ("http/1.1,h2", "h2"),
+        ("acme-tls/1,http/1.1", "http/1.1"),
+    ] {
+        let output = connect(offered).await;
+        let line = format!("ALPN protocol: {chosen}\n");
+        assert!(output.contains(&line), "{offered}: {output}");
+        assert!(output.contains("Verify return code: 0 (ok)"), "{output}");
+        assert_eq!(output.matches("BEGIN CERTIFICATE").count(), 2, "the chain");
+    }
+    for none in ["acme-tls/1", "spdy/3"] {
+        let output = connect(none).await;
+        assert!(
+            output.contains("alert") && !output.contains("BEGIN"),
+            "{none}: {output}"
+        );
+    }
 }

@@ -28,6 +28,7 @@ mod media;
 mod metrics;
 mod networks;
 mod pages;
+mod pebble;
 mod poll;
 mod poller;
 mod prejoin;
