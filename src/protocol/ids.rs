@@ -88,10 +88,7 @@ impl SessionToken {
     /// # Errors
     /// An error message if it is not 22 to 64 characters of base64url.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let word = text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        match word && (22..=64).contains(&text.len()) {
+        match is_secret(text) {
             true => Ok(Self(text.to_owned())),
             false => Err("a session is 22 to 64 letters of base64url"),
         }
@@ -107,6 +104,43 @@ impl std::fmt::Debug for SessionToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SessionToken(…)")
     }
+}
+
+/// The secret that makes its holder a host of a room: at least 128 random bits, as 22 to 64
+/// characters of base64url. Drawn by the client or the server when the room opens, and kept on the
+/// device. Never logged; the server stores its hash.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct HostKey(String);
+
+impl HostKey {
+    /// Parses a key from the wire or a link.
+    ///
+    /// # Errors
+    /// An error message if it is not 22 to 64 characters of base64url.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        match is_secret(text) {
+            true => Ok(Self(text.to_owned())),
+            false => Err("a host key is 22 to 64 letters of base64url"),
+        }
+    }
+
+    /// The secret as text. Must not reach logs.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for HostKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HostKey(…)")
+    }
+}
+
+/// Whether a text has the form of a secret: 22 to 64 characters of base64url.
+fn is_secret(text: &str) -> bool {
+    let is_letter = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    text.bytes().all(is_letter) && (22..=64).contains(&text.len())
 }
 
 /// Identifies the store that sequence numbers belong to. A new store has a new epoch, and
@@ -168,7 +202,7 @@ macro_rules! word_conversions {
         }
     )*};
 }
-word_conversions!(ParticipantId, SessionToken, Epoch);
+word_conversions!(ParticipantId, SessionToken, HostKey, Epoch);
 
 impl std::fmt::Display for ParticipantId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

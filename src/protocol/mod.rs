@@ -34,6 +34,8 @@ mod media;
 mod names;
 pub mod quality;
 mod refusal;
+mod roles;
+mod room_settings;
 mod server;
 pub mod text;
 
@@ -45,16 +47,18 @@ pub use chat::{
 };
 pub use client::{ClientMessage, Decoded, Resume, TYPING_EVERY_MS, TYPING_LASTS_MS, decode};
 pub use errors::{CloseCode, ErrorCode};
-pub use ids::{Epoch, MessageId, ParticipantId, SessionToken};
+pub use ids::{Epoch, HostKey, MessageId, ParticipantId, SessionToken};
 pub use media::{
     Codec, MAX_MID_BYTES, MAX_OFFERED_TRACKS, MAX_WANTED, MediaOffer, Mode, Obstacle, OfferedTrack,
     PersonQuality, Quality, Slot, Source, Speaker, Wanted,
 };
 pub use names::{
-    ChatText, MAX_ANNOUNCEMENT_CHARS, MAX_CHAT_CHARS, MAX_NICKNAME_CHARS, MAX_ROOM_NAME_CHARS,
-    NameError, Nickname, RoomName,
+    ChatText, MAX_ANNOUNCEMENT_CHARS, MAX_CHAT_CHARS, MAX_NICKNAME_CHARS,
+    MAX_ROOM_NAME_CHARS, NameError, Nickname, RoomName,
 };
 pub use refusal::{REFUSAL_HEADER, Refusal};
+pub use roles::{Action, Denial, Feature, FeatureSet, Powers, Requirement, Role, permit};
+pub use room_settings::{Ban, RoleOf, RoomSettings, SettingsChange};
 pub use server::{Joined, Person, RoomSummary, Rooms, RoomsChanged, ServerMessage};
 
 /// Largest frame and message in either direction, in bytes.
