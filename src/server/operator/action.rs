@@ -5,14 +5,13 @@ use super::{
     backups::{self, BackupError, BackupName},
 };
 use crate::{
-    protocol::{ChatText, MAX_ANNOUNCEMENT_CHARS, ParticipantId, RoomName, Seq},
+    protocol::{ChatText, MAX_ANNOUNCEMENT_CHARS, ParticipantId, RoomName},
     server::{
         clock::Moment,
         context::AppContext,
         doctor,
-        identity::new_epoch,
         rooms::OperatorCommand,
-        store::{Expiry, LoggedAction, OperatorWrite, StoreError},
+        store::{LoggedAction, OperatorWrite},
     },
 };
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration, time::Instant};
@@ -22,8 +21,6 @@ use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 /// How long a request waits for a long action, which goes on without it. 8 s: no proxy gives up
 /// before.
 const WAIT: Duration = Duration::from_secs(8);
-/// Messages deleted in one transaction. 200: about ten milliseconds of the writer's time.
-const DELETED_ROWS: u32 = 200;
 /// Longest subject of a logged action, in characters.
 const MAX_SUBJECT_CHARS: usize = 200;
 
@@ -337,7 +334,7 @@ async fn long(
 async fn delete_history(context: &AppContext, room: RoomName) -> Outcome {
     let deleting = context.clone();
     let work = async move {
-        match delete_messages(&deleting, &room).await {
+        match deleting.rooms.clear(&room).await {
             Ok(0) => Outcome::NotThere,
             Ok(_) => Outcome::HistoryDeleted,
             Err(error) => failed(&error),
@@ -345,50 +342,6 @@ async fn delete_history(context: &AppContext, room: RoomName) -> Outcome {
     };
     let running = &context.operator.deletions;
     long(running, Outcome::HistoryGoing, work).await
-}
-
-/// Deletes the messages that a room has now, in steps. Returns their number. If a step fails, the
-/// deleted messages do not come back to clients either.
-async fn delete_messages(context: &AppContext, room: &RoomName) -> Result<usize, StoreError> {
-    let Some((_, last)) = context.store.head(room).await? else {
-        return Ok(0);
-    };
-    let mut deleted = 0;
-    let steps = delete_until(context, room, last, &mut deleted).await;
-    if deleted > 0 {
-        // Clients that show the deleted messages would otherwise resume and keep them.
-        let epoch = new_epoch();
-        context.store.renew_epoch(room, &epoch).await?;
-        let restart = OperatorCommand::Restart(epoch);
-        context.rooms.operate(room, restart).await;
-        context.store.clean_up().await?;
-    }
-    steps.map(|()| deleted)
-}
-
-/// Deletes the messages up to `last` in steps, and adds their number to `deleted`. Messages that
-/// arrive meanwhile stay.
-async fn delete_until(
-    context: &AppContext,
-    room: &RoomName,
-    last: Seq,
-    deleted: &mut usize,
-) -> Result<(), StoreError> {
-    let all = Expiry {
-        before_ms: Some(i64::MAX),
-        newest: None,
-    };
-    loop {
-        let mut step = context.store.expired(room, all, DELETED_ROWS).await?;
-        step.retain(|message| message.seq <= last);
-        if step.is_empty() {
-            return Ok(());
-        }
-        context.store.delete(&step).await?;
-        *deleted += step.len();
-        let seqs = step.iter().map(|message| message.seq).collect();
-        context.rooms.on_deleted(room, seqs).await;
-    }
 }
 
 /// Makes a backup in the data directory.
