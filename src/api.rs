@@ -10,7 +10,7 @@ mod server;
 pub use server::plain_path;
 
 use crate::protocol::{
-    CallPerson, ChatMessage, NameError, Nickname, Person, RoomName, RoomSummary, Seq,
+    CallPerson, ChatMessage, NameError, Nickname, Person, RoomName, RoomSummary, Seq, SessionToken,
 };
 use crate::state::Position;
 use leptos::prelude::*;
@@ -54,6 +54,9 @@ pub enum ApiError {
     /// The search exceeded its time limit.
     #[error("the search took too long")]
     SearchTimedOut,
+    /// Only participants read the messages of this room.
+    #[error("the room is locked")]
+    Locked,
     /// Too many searches run at the same time.
     #[error("too many searches at once")]
     SearchBusy,
@@ -118,6 +121,9 @@ pub struct RoomStart {
     pub own_navigation: bool,
     /// Whether the operator hides everybody's address.
     pub hide_addresses: bool,
+    /// Whether the room admits nobody new. People, messages and call are empty then.
+    #[serde(default)]
+    pub locked: bool,
     /// An open room whose name differs in letter case only, if this room was never used.
     pub other_case: Option<RoomName>,
 }
@@ -215,8 +221,11 @@ pub async fn find_messages(
     words: String,
     /// Return older messages than this one only.
     before: Option<Seq>,
+    /// The session of a participant, for a locked room.
+    #[server(default)]
+    session: Option<SessionToken>,
 ) -> Result<Packed, ApiError> {
-    server::find_messages(&room, &words, before)
+    server::find_messages(&room, &words, before, session)
         .await
         .map(|found| Packed::pack(&found))
 }
@@ -231,8 +240,11 @@ pub async fn messages_around(
     room: String,
     /// The message in the middle.
     seq: Seq,
+    /// The session of a participant, for a locked room.
+    #[server(default)]
+    session: Option<SessionToken>,
 ) -> Result<Packed, ApiError> {
-    server::messages_around(&room, seq)
+    server::messages_around(&room, seq, session)
         .await
         .map(|found| Packed::pack(&found))
 }

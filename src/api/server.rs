@@ -13,7 +13,7 @@ use crate::server::rooms::{RoomError, Rooms};
 use crate::server::store::{Page, StoreError};
 use crate::server::{
     log_throttle::{self, LogThrottle},
-    net::{RequestKind, stored_bytes},
+    net::{RequestKind, ban_network, stored_bytes},
 };
 use crate::server::{new_session_token, participant_id};
 use crate::state::Position;
@@ -105,9 +105,10 @@ fn room_error(error: RoomError) -> ApiError {
     match error {
         RoomError::TooManyRooms => ApiError::TooManyRooms,
         RoomError::TooManyMessages => ApiError::TooMany,
-        RoomError::Full | RoomError::StorageFull(_) | RoomError::Unavailable => {
-            ApiError::Unavailable
-        }
+        RoomError::Full
+        | RoomError::StorageFull(_)
+        | RoomError::Denied(_)
+        | RoomError::Unavailable => ApiError::Unavailable,
     }
 }
 
@@ -129,7 +130,7 @@ pub(super) async fn room_start(room: &str) -> Result<RoomStart, ApiError> {
     let context = context();
     let nickname = remembered_nickname().unwrap_or_else(|| guest(rand::random()));
     let own_navigation = request::is_own_navigation();
-    let snapshot = context.rooms.snapshot(&name).await;
+    let snapshot = context.rooms.snapshot(&name).await.for_strangers();
     let is_new = snapshot.seq == 0 && snapshot.people.is_empty();
     let other_case = is_new.then(|| open_in_other_case(&context.rooms, &name));
     let position = Position {
@@ -146,6 +147,7 @@ pub(super) async fn room_start(room: &str) -> Result<RoomStart, ApiError> {
         nickname,
         own_navigation,
         hide_addresses: context.config.hide_addresses,
+        locked: snapshot.locked,
         other_case: other_case.flatten(),
     })
 }
@@ -164,10 +166,13 @@ pub(super) async fn find_messages(
     room: &str,
     words: &str,
     before: Option<Seq>,
+    session: Option<SessionToken>,
 ) -> Result<FoundMessages, ApiError> {
     let name = parse_room(room)?;
     allow(RequestKind::Search, 1)?;
-    let store = context().store.clone();
+    let context = context();
+    may_read(&context.rooms, &name, session).await?;
+    let store = &context.store;
     // The index compares letter by letter, and messages are stored in this form.
     let words = text::nfc(words);
     let page = store.search(&name, &words, before, FOUND_PAGE);
@@ -175,10 +180,16 @@ pub(super) async fn find_messages(
     Ok(FoundMessages { messages, more })
 }
 
-pub(super) async fn messages_around(room: &str, seq: Seq) -> Result<FoundMessages, ApiError> {
+pub(super) async fn messages_around(
+    room: &str,
+    seq: Seq,
+    session: Option<SessionToken>,
+) -> Result<FoundMessages, ApiError> {
     let name = parse_room(room)?;
     allow(RequestKind::History, 1)?;
-    let store = context().store.clone();
+    let context = context();
+    may_read(&context.rooms, &name, session).await?;
+    let store = &context.store;
     let before = store.page(&name, Some(seq.saturating_add(1)), AROUND_EACH_SIDE + 1);
     let mut messages = before.await.map_err(store_error)?.messages;
     let after = store.after(&name, seq, AROUND_EACH_SIDE);
@@ -187,6 +198,20 @@ pub(super) async fn messages_around(room: &str, seq: Seq) -> Result<FoundMessage
         messages,
         more: false,
     })
+}
+
+/// Checks that a request may read the messages of a room.
+async fn may_read(
+    rooms: &Rooms,
+    name: &RoomName,
+    session: Option<SessionToken>,
+) -> Result<(), ApiError> {
+    let reader = session.as_ref().map(participant_id);
+    match rooms.may_read(name, reader).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(ApiError::Locked),
+        Err(error) => Err(room_error(error)),
+    }
 }
 
 fn store_error(error: StoreError) -> ApiError {
@@ -239,9 +264,11 @@ pub(super) async fn post_message(room: &str, text: &str) -> Result<String, ApiEr
         text,
         reply_to: None,
     };
-    match handle.post(&device, nickname, draft).await {
+    let network = ban_network(request::client_address().0);
+    match handle.post(&device, nickname, network, draft).await {
         Ok(_) => Ok(name.path()),
         Err(RoomError::StorageFull(full)) => Ok(refused_path(&name, full.code())),
+        Err(RoomError::Denied(code)) => Ok(refused_path(&name, code)),
         Err(error) => Err(room_error(error)),
     }
 }

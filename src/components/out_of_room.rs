@@ -21,6 +21,8 @@ pub fn OutOfRoom(
     let title = Signal::derive(move || match phase.get() {
         Phase::Removed => t_string!(i18n, room.removed_title),
         Phase::Closed => t_string!(i18n, room.closed_title),
+        Phase::Locked => t_string!(i18n, room.locked_title),
+        Phase::Banned => t_string!(i18n, room.banned_title),
         Phase::Full | Phase::Idle | Phase::Connecting | Phase::Live | Phase::Waiting => {
             t_string!(i18n, room.full_title)
         }
@@ -28,6 +30,8 @@ pub fn OutOfRoom(
     let sentence = move || match phase.get() {
         Phase::Removed => t_string!(i18n, room.removed_text).to_owned(),
         Phase::Closed => t_string!(i18n, room.closed_text).to_owned(),
+        Phase::Locked => t_string!(i18n, room.locked_text).to_owned(),
+        Phase::Banned => t_string!(i18n, room.banned_text).to_owned(),
         Phase::Full | Phase::Idle | Phase::Connecting | Phase::Live | Phase::Waiting => {
             t_string!(i18n, room.full_text, room = NAME_PLACEHOLDERS[0]).to_string()
         }

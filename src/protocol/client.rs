@@ -1,8 +1,8 @@
 //! Messages from a client to the server.
 
 use super::{
-    ChatDraft, Devices, Epoch, ErrorCode, Leg, MediaOffer, MessageId, Obstacle, ParticipantId, Seq,
-    SessionToken, Signal, Wanted,
+    ChatDraft, Devices, Epoch, ErrorCode, HostKey, Leg, MediaOffer, MessageId, Obstacle,
+    ParticipantId, Role, Seq, SessionToken, SettingsChange, Signal, Source, Wanted,
 };
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,10 @@ tagged_enum! {
             /// Resumes the session of an earlier connection.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             resume: Option<Resume>,
+            /// The host key of the room, if the client has one. The first key that a new room
+            /// receives becomes its key.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            host_key: Option<HostKey>,
         },
         /// Send a chat message.
         Chat(ChatDraft<String>),
@@ -113,6 +117,10 @@ tagged_enum! {
         Devices {
             /// The devices that are on.
             devices: Devices,
+            /// Whether the participant switches on what a host has switched off. Without it those
+            /// devices stay off, because the message may have crossed `muted`.
+            #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+            unmute: bool,
         },
         /// Send a signal to one participant in the call.
         Signal {
@@ -140,6 +148,76 @@ tagged_enum! {
             /// The part of the connection that fails.
             obstacle: Obstacle,
         },
+        /// Switch a source of another participant off. The SFU forwards none of its packets until
+        /// the participant switches it on again.
+        Mute {
+            /// Id of the participant; everybody whose role is lower if absent.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            who: Option<ParticipantId>,
+            /// The source; the audio of a screen is switched off together with the screen.
+            source: Source,
+        },
+        /// Ask another participant to switch the microphone on, and allow it.
+        AskToUnmute {
+            /// Id of the participant.
+            who: ParticipantId,
+        },
+        /// Change the nickname of another participant.
+        Rename {
+            /// Id of the participant.
+            who: ParticipantId,
+            /// The new nickname.
+            nickname: String,
+        },
+        /// Give another participant a role below one's own.
+        SetRole {
+            /// Id of the participant, who need not be in the room.
+            who: ParticipantId,
+            /// The new role.
+            role: Role,
+        },
+        /// End the stay of another participant, who may come back.
+        Remove {
+            /// Id of the participant.
+            who: ParticipantId,
+            /// What the participant reads, at most [`super::MAX_REASON_CHARS`] characters.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            reason: Option<String>,
+        },
+        /// End the stay of another participant and keep them out.
+        Ban {
+            /// Id of the participant.
+            who: ParticipantId,
+            /// What the participant reads, at most [`super::MAX_REASON_CHARS`] characters.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            reason: Option<String>,
+            /// Whether the participant's network address is kept out, too: an IPv4 address or an
+            /// IPv6 network of 64 bits.
+            #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+            address: bool,
+        },
+        /// Let a banned participant in again.
+        LiftBan {
+            /// Id of the participant.
+            who: ParticipantId,
+        },
+        /// Request the list of bans; the reply is `bans`.
+        Bans,
+        /// Delete every message of the room.
+        ClearMessages,
+        /// Announce something to everybody in the room.
+        Announce {
+            /// The announcement, at most [`super::MAX_ANNOUNCEMENT_CHARS`] characters.
+            text: String,
+        },
+        /// Change the settings of the room.
+        SetRoom {
+            /// The settings to change.
+            #[serde(flatten)]
+            change: SettingsChange,
+        },
+        /// End the meeting: everybody's stay ends.
+        EndMeeting,
         /// Request a `pong`.
         Ping,
     }
@@ -240,12 +318,14 @@ mod tests {
     #[test]
     fn every_message_is_known_by_its_type() {
         let devices = Devices::default();
+        let who = ParticipantId::parse("p_1").expect("valid");
         let all = [
             ClientMessage::WatchRooms,
             ClientMessage::Join {
                 room: "r".into(),
                 nickname: "n".into(),
                 resume: None,
+                host_key: None,
             },
             ClientMessage::Chat(ChatDraft {
                 id: MessageId(uuid::Uuid::nil()),
@@ -278,7 +358,10 @@ mod tests {
                 hide_address: false,
             },
             ClientMessage::LeaveCall,
-            ClientMessage::Devices { devices },
+            ClientMessage::Devices {
+                devices,
+                unmute: false,
+            },
             ClientMessage::Signal {
                 to: ParticipantId::parse("p_1").expect("valid"),
                 leg: 1,
@@ -298,6 +381,36 @@ mod tests {
             ClientMessage::MediaBlocked {
                 obstacle: Obstacle::ServerIce,
             },
+            ClientMessage::Mute {
+                who: None,
+                source: Source::Microphone,
+            },
+            ClientMessage::AskToUnmute { who: who.clone() },
+            ClientMessage::Rename {
+                who: who.clone(),
+                nickname: "n".into(),
+            },
+            ClientMessage::SetRole {
+                who: who.clone(),
+                role: Role::Guest,
+            },
+            ClientMessage::Remove {
+                who: who.clone(),
+                reason: None,
+            },
+            ClientMessage::Ban {
+                who: who.clone(),
+                reason: None,
+                address: false,
+            },
+            ClientMessage::LiftBan { who },
+            ClientMessage::Bans,
+            ClientMessage::ClearMessages,
+            ClientMessage::Announce { text: "t".into() },
+            ClientMessage::SetRoom {
+                change: SettingsChange::default(),
+            },
+            ClientMessage::EndMeeting,
             ClientMessage::Ping,
         ];
         for message in &all {

@@ -64,6 +64,17 @@ pub enum ErrorCode {
     ServerStorageFull,
     /// The message could not be stored; the client may send it again.
     Unavailable,
+    /// The role of the participant does not allow this, or the other participant's role is not
+    /// below it.
+    NotAllowed,
+    /// The room admits nobody new.
+    RoomLocked,
+    /// A host keeps this participant out of the room.
+    Banned,
+    /// The reason or the announcement breaks a rule of texts.
+    BadText,
+    /// The room has as many roles or bans as it keeps.
+    TooManyEntries,
 }
 
 impl ErrorCode {
@@ -81,13 +92,15 @@ pub enum CloseCode {
     Restarting,
     /// 4400: the client violated the protocol.
     ProtocolBroken,
-    /// 4403: the operator removed this participant.
+    /// 4401: the participant may not be in this room any more.
+    NotAllowed,
+    /// 4403: a host or the operator removed this participant.
     Removed,
     /// 4408: the client reads too slowly, or sent no frame for too long.
     TooSlow,
     /// 4409: the same session joined on another socket.
     Replaced,
-    /// 4410: the operator closed the room.
+    /// 4410: a host ended the meeting, or the operator closed the room.
     RoomClosed,
     /// 4413: a frame exceeds [`super::MAX_FRAME_BYTES`].
     FrameTooLarge,
@@ -101,6 +114,7 @@ impl CloseCode {
         match self {
             Self::Restarting => 1012,
             Self::ProtocolBroken => 4400,
+            Self::NotAllowed => 4401,
             Self::Removed => 4403,
             Self::TooSlow => 4408,
             Self::Replaced => 4409,
@@ -115,10 +129,11 @@ impl CloseCode {
         match self {
             Self::Restarting => "server restarting",
             Self::ProtocolBroken => "protocol broken",
-            Self::Removed => "removed by the operator",
+            Self::NotAllowed => "not allowed",
+            Self::Removed => "removed",
             Self::TooSlow => "too slow",
             Self::Replaced => "session continues elsewhere",
-            Self::RoomClosed => "room closed by the operator",
+            Self::RoomClosed => "room closed",
             Self::FrameTooLarge => "frame too large",
             Self::TooManyMessages => "too many messages",
         }

@@ -53,7 +53,7 @@ pub use media::{
     PersonQuality, Quality, Slot, Source, Speaker, Wanted,
 };
 pub use names::{
-    ChatText, MAX_ANNOUNCEMENT_CHARS, MAX_CHAT_CHARS, MAX_NICKNAME_CHARS,
+    ChatText, MAX_ANNOUNCEMENT_CHARS, MAX_CHAT_CHARS, MAX_NICKNAME_CHARS, MAX_REASON_CHARS,
     MAX_ROOM_NAME_CHARS, NameError, Nickname, RoomName,
 };
 pub use refusal::{REFUSAL_HEADER, Refusal};

@@ -17,8 +17,10 @@ pub const MAX_ROOM_NAME_CHARS: usize = 64;
 pub const MAX_NICKNAME_CHARS: usize = 32;
 /// Longest chat message, in Unicode scalar values.
 pub const MAX_CHAT_CHARS: usize = 4000;
-/// Longest announcement of the operator, in Unicode scalar values.
+/// Longest announcement of the operator or a host, in Unicode scalar values.
 pub const MAX_ANNOUNCEMENT_CHARS: usize = 500;
+/// Longest reason of a host who removes a participant, in Unicode scalar values.
+pub const MAX_REASON_CHARS: usize = 200;
 
 /// Longest nickname that is read from the store, in Unicode scalar values; the rest is cut.
 const MAX_STORED_NICKNAME_CHARS: usize = 4 * MAX_NICKNAME_CHARS;

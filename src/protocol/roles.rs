@@ -66,7 +66,7 @@ listed_enum! {
         Screen,
         /// Write messages and react to them.
         Chat,
-        /// Send files.
+        /// Send files to others.
         Files,
         /// Raise a hand.
         Hand,
@@ -82,7 +82,7 @@ listed_enum! {
 pub struct FeatureSet(u8);
 
 impl FeatureSet {
-    /// Every feature.
+    /// The set of every feature.
     pub const ALL: Self = Self(u8::MAX);
 
     /// The set of these features.

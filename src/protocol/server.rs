@@ -1,9 +1,9 @@
 //! Messages from the server to a client.
 
 use super::{
-    CallPerson, ChatMessage, ChatText, Codec, Devices, Emoji, Epoch, ErrorCode, IceServer, Leg,
-    MessageId, Mode, Nickname, ParticipantId, PersonQuality, RoomName, Seq, SessionToken, Signal,
-    Slot, Source, Speaker,
+    Ban, CallPerson, ChatMessage, ChatText, Codec, Devices, Emoji, Epoch, ErrorCode, HostKey,
+    IceServer, Leg, MessageId, Mode, Nickname, ParticipantId, PersonQuality, Role, RoleOf,
+    RoomName, RoomSettings, Seq, SessionToken, Signal, Slot, Source, Speaker,
 };
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,9 @@ pub enum ServerMessage {
         /// Whether the participant only reconnected after a lost connection.
         #[serde(default, skip_serializing_if = "is_false")]
         back: bool,
+        /// The participant's role.
+        #[serde(default, skip_serializing_if = "Role::is_default")]
+        role: Role,
     },
     /// A participant changed their nickname.
     Renamed {
@@ -79,10 +82,69 @@ pub enum ServerMessage {
         /// The participant, with the current nickname.
         person: Person,
     },
-    /// The operator of the server announces something in every open room. Not in the log.
+    /// The operator of the server announces something in every open room, or a host in this one.
+    /// Not in the log.
     Announcement {
         /// The announcement, at most [`super::MAX_ANNOUNCEMENT_CHARS`] characters.
         text: ChatText,
+        /// The host; the operator if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Person>,
+    },
+    /// The role of a participant changed.
+    RoleChanged {
+        /// Sequence number of this event in the room's log; absent if the role lasts only while
+        /// every host is away, or if a participant showed the host key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seq: Option<Seq>,
+        /// Id of the participant, who need not be in the room.
+        id: ParticipantId,
+        /// The new role.
+        role: Role,
+        /// Id of the participant who changed it, if one did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<ParticipantId>,
+    },
+    /// The settings of the room changed.
+    RoomChanged {
+        /// Sequence number of this event in the room's log.
+        seq: Seq,
+        /// The settings from now on.
+        room: RoomSettings,
+        /// Id of the participant who changed them; absent for the operator.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<ParticipantId>,
+    },
+    /// A host switched sources of this participant off. The participant's devices are off, too.
+    Muted {
+        /// The sources that the SFU does not forward.
+        sources: Vec<Source>,
+        /// Whether this participant may switch the microphone on.
+        may_unmute: bool,
+        /// Id of the host, if one caused it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<ParticipantId>,
+    },
+    /// A host asks this participant to switch the microphone on, which is allowed now.
+    AskedToUnmute {
+        /// Id of the host.
+        by: ParticipantId,
+    },
+    /// A host ends the stay of this participant; the socket closes.
+    Removed {
+        /// The reason that the host wrote.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<ChatText>,
+        /// Id of the host.
+        by: ParticipantId,
+        /// Whether the participant is kept out of the room.
+        #[serde(default, skip_serializing_if = "is_false")]
+        banned: bool,
+    },
+    /// The reply to `bans`, and to a change of them.
+    Bans {
+        /// The bans that have not expired, oldest first.
+        bans: Vec<Ban>,
     },
     /// Older messages, the reply to `history`.
     History {
@@ -267,6 +329,21 @@ pub struct Joined {
     pub more: bool,
     /// The participants in the call.
     pub call: Vec<CallPerson>,
+    /// The role of this participant.
+    #[serde(default, skip_serializing_if = "Role::is_default")]
+    pub role: Role,
+    /// The participants in the room whose role is not guest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<RoleOf>,
+    /// The settings of the room.
+    #[serde(default)]
+    pub room: RoomSettings,
+    /// The sources of this participant that a host has switched off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub muted: Vec<Source>,
+    /// The key of the room, if this `join` opened it: the client keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_key: Option<HostKey>,
 }
 
 /// A participant, with the nickname at the time of the message.

@@ -164,5 +164,10 @@ pub const fn sentence(code: ErrorCode) -> &'static str {
         }
         ErrorCode::ServerStorageFull => "The server has no space for more messages now.",
         ErrorCode::Unavailable => "The room is not available now; try again.",
+        ErrorCode::NotAllowed => "Your role in this room does not allow this.",
+        ErrorCode::RoomLocked => "The room is locked; ask a host to let you in.",
+        ErrorCode::Banned => "A host keeps you out of this room.",
+        ErrorCode::BadText => "The text is empty, too long, or holds control characters.",
+        ErrorCode::TooManyEntries => "The room keeps as many roles or bans as it may.",
     }
 }

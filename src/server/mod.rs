@@ -25,6 +25,7 @@
 //!   systemd, and takes the sockets that it keeps open.
 
 pub mod addresses;
+pub mod authority;
 mod base_path;
 pub mod blocked_media;
 pub mod clock;

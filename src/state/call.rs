@@ -185,6 +185,12 @@ impl CallState {
             | ServerMessage::Renamed { .. }
             | ServerMessage::Left { .. }
             | ServerMessage::Announcement { .. }
+            | ServerMessage::RoleChanged { .. }
+            | ServerMessage::RoomChanged { .. }
+            | ServerMessage::Muted { .. }
+            | ServerMessage::AskedToUnmute { .. }
+            | ServerMessage::Removed { .. }
+            | ServerMessage::Bans { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Answer { .. }
             | ServerMessage::MediaClosed { .. }

@@ -91,7 +91,12 @@ impl Refused {
             | ErrorCode::BadOffer
             | ErrorCode::RoomStorageFull
             | ErrorCode::AddressStorageFull
-            | ErrorCode::ServerStorageFull => None,
+            | ErrorCode::ServerStorageFull
+            | ErrorCode::NotAllowed
+            | ErrorCode::RoomLocked
+            | ErrorCode::Banned
+            | ErrorCode::BadText
+            | ErrorCode::TooManyEntries => None,
         }
     }
 }
@@ -110,9 +115,13 @@ pub enum Phase {
     Waiting,
     /// The room is full; the user decides when to try again.
     Full,
-    /// The operator removed this participant; the user decides when to try again.
+    /// The room admits nobody new; the user decides when to try again.
+    Locked,
+    /// A host keeps this participant out; the user decides when to try again.
+    Banned,
+    /// A host or the operator removed this participant; the user decides when to try again.
     Removed,
-    /// The operator closed the room; the user decides when to try again.
+    /// A host ended the meeting, or the operator closed the room; the user decides when to try again.
     Closed,
 }
 
@@ -120,7 +129,7 @@ impl Phase {
     /// Whether the page shows that this participant is not in the room, until the user tries again.
     pub fn is_out(self) -> bool {
         match self {
-            Self::Full | Self::Removed | Self::Closed => true,
+            Self::Full | Self::Locked | Self::Banned | Self::Removed | Self::Closed => true,
             Self::Idle | Self::Connecting | Self::Live | Self::Waiting => false,
         }
     }
@@ -173,10 +182,14 @@ impl ConnectionState {
                 true
             }
             ServerMessage::Error {
-                code: ErrorCode::RoomFull,
+                code: code @ (ErrorCode::RoomFull | ErrorCode::RoomLocked | ErrorCode::Banned),
                 ..
             } => {
-                self.phase = Phase::Full;
+                self.phase = match code {
+                    ErrorCode::RoomLocked => Phase::Locked,
+                    ErrorCode::Banned => Phase::Banned,
+                    _ => Phase::Full,
+                };
                 true
             }
             ServerMessage::Rooms(_)
@@ -190,6 +203,12 @@ impl ConnectionState {
             | ServerMessage::Left { .. }
             | ServerMessage::Gone { .. }
             | ServerMessage::Announcement { .. }
+            | ServerMessage::RoleChanged { .. }
+            | ServerMessage::RoomChanged { .. }
+            | ServerMessage::Muted { .. }
+            | ServerMessage::AskedToUnmute { .. }
+            | ServerMessage::Removed { .. }
+            | ServerMessage::Bans { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }
             | ServerMessage::MediaMode { .. }
@@ -215,6 +234,7 @@ impl ConnectionState {
             return ReconnectPlan::Stay;
         }
         let out = [
+            (CloseCode::NotAllowed, Phase::Banned),
             (CloseCode::Removed, Phase::Removed),
             (CloseCode::RoomClosed, Phase::Closed),
         ];
@@ -254,7 +274,16 @@ impl ConnectionState {
                 self.reason = None;
                 None
             }
-            (Phase::Idle | Phase::Live | Phase::Full | Phase::Removed | Phase::Closed, _) => None,
+            (
+                Phase::Idle
+                | Phase::Live
+                | Phase::Full
+                | Phase::Locked
+                | Phase::Banned
+                | Phase::Removed
+                | Phase::Closed,
+                _,
+            ) => None,
         }
     }
 
@@ -309,6 +338,7 @@ mod tests {
     #[test]
     fn a_removed_participant_and_a_closed_room_wait_for_the_user() {
         for (code, phase) in [
+            (CloseCode::NotAllowed, Phase::Banned),
             (CloseCode::Removed, Phase::Removed),
             (CloseCode::RoomClosed, Phase::Closed),
         ] {

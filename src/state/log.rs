@@ -200,7 +200,14 @@ impl Log {
                 was: was.clone(),
                 now: person.nickname.clone(),
             }),
-            ServerMessage::Announcement { text } => self.notice(Notice::Announcement(text.clone())),
+            ServerMessage::Announcement { text, .. } => {
+                self.notice(Notice::Announcement(text.clone()))
+            }
+            ServerMessage::RoleChanged { seq: Some(seq), .. }
+            | ServerMessage::RoomChanged { seq, .. } => {
+                self.advance(*seq);
+                false
+            }
             ServerMessage::Error {
                 code, id: Some(id), ..
             } => self.refuse(*id, *code),
@@ -208,6 +215,11 @@ impl Log {
             | ServerMessage::RoomsChanged(_)
             | ServerMessage::Typing { .. }
             | ServerMessage::Gone { .. }
+            | ServerMessage::RoleChanged { seq: None, .. }
+            | ServerMessage::Muted { .. }
+            | ServerMessage::AskedToUnmute { .. }
+            | ServerMessage::Removed { .. }
+            | ServerMessage::Bans { .. }
             | ServerMessage::Call { .. }
             | ServerMessage::MediaMode { .. }
             | ServerMessage::Answer { .. }

@@ -21,6 +21,7 @@ pub mod prejoin;
 pub mod reachability;
 pub mod read_marker;
 pub mod rows;
+pub mod standing;
 pub mod statistics;
 pub mod transport;
 
@@ -31,6 +32,7 @@ use log::Log;
 use reactive_stores::Store;
 use read_marker::ReadMarker;
 use serde::{Deserialize, Serialize};
+use standing::Standing;
 
 /// A room as one participant sees it; the call is in [`call::CallState`].
 #[derive(Debug, Clone, PartialEq, Default, Store)]
@@ -45,6 +47,8 @@ pub struct RoomState {
     pub typing: Typing,
     /// The read position.
     pub read_marker: ReadMarker,
+    /// Roles, settings and mutes.
+    pub standing: Standing,
 }
 
 /// The participants who are typing, in order of their start.
@@ -71,6 +75,12 @@ impl Typing {
             | ServerMessage::Renamed { .. }
             | ServerMessage::Gone { .. }
             | ServerMessage::Announcement { .. }
+            | ServerMessage::RoleChanged { .. }
+            | ServerMessage::RoomChanged { .. }
+            | ServerMessage::Muted { .. }
+            | ServerMessage::AskedToUnmute { .. }
+            | ServerMessage::Removed { .. }
+            | ServerMessage::Bans { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }
             | ServerMessage::MediaMode { .. }
@@ -157,6 +167,12 @@ impl People {
             | ServerMessage::Typing { .. }
             | ServerMessage::Gone { .. }
             | ServerMessage::Announcement { .. }
+            | ServerMessage::RoleChanged { .. }
+            | ServerMessage::RoomChanged { .. }
+            | ServerMessage::Muted { .. }
+            | ServerMessage::AskedToUnmute { .. }
+            | ServerMessage::Removed { .. }
+            | ServerMessage::Bans { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }
             | ServerMessage::MediaMode { .. }
@@ -219,6 +235,7 @@ impl RoomState {
         self.log.apply(message);
         self.connection.apply(message);
         self.typing.apply(message);
+        self.standing.apply(message);
     }
 }
 

@@ -1,7 +1,9 @@
 //! Effects of server messages on the state of a room.
 
 use super::*;
-use crate::protocol::{ChatDraft, ChatMessage, ChatText, ErrorCode, MessageId, SessionToken};
+use crate::protocol::{
+    ChatDraft, ChatMessage, ChatText, ErrorCode, MessageId, Role, RoomSettings, SessionToken,
+};
 use crate::state::announce::{Announced, Announcement};
 use crate::state::log::{Entry, Notice};
 use crate::state::rows::{Progress, Row, Window, rows};
@@ -50,6 +52,11 @@ fn joined(resumed: bool, seq: u64, history: Vec<ChatMessage>) -> ServerMessage {
         changed: vec![],
         more: false,
         call: vec![],
+        role: Role::default(),
+        roles: vec![],
+        room: RoomSettings::default(),
+        muted: vec![],
+        host_key: None,
     })
 }
 
@@ -162,6 +169,7 @@ fn older_messages_are_prepended_and_notices_keep_their_position() {
         person: person("Cai"),
         count: 3,
         back: false,
+        role: Role::default(),
     });
     state.apply(&ServerMessage::History {
         messages: vec![message_by(6, "Ben"), message_by(7, "Ben")],
@@ -183,6 +191,7 @@ fn participants_join_leave_and_are_renamed() {
         person: person("Cai"),
         count: 3,
         back: false,
+        role: Role::default(),
     });
     let renamed = Person::new(person("Cai").id, Nickname::parse("Dan").expect("valid"));
     state.apply(&ServerMessage::Renamed {
@@ -211,7 +220,10 @@ fn participants_join_leave_and_are_renamed() {
 fn an_announcement_is_a_notice_that_is_read_aloud_once_and_changes_no_position() {
     let mut state = joined_room();
     let (mut announced, before) = (Announced::all_of(&state.log), state.log.position.clone());
-    state.apply(&ServerMessage::Announcement { text: text("noon") });
+    state.apply(&ServerMessage::Announcement {
+        text: text("noon"),
+        from: None,
+    });
     let notice = Notice::Announcement(text("noon"));
     let last = state.log.entries.last();
     assert_eq!(last, Some(&Entry::Notice(1, notice.clone())));
@@ -268,6 +280,7 @@ fn the_number_of_notices_is_bounded() {
             person: person("Cai"),
             count: 3,
             back: false,
+            role: Role::default(),
         });
         state.apply(&ServerMessage::Left {
             person: person("Cai"),
@@ -323,6 +336,7 @@ fn a_return_removes_the_notice_of_leaving() {
         person: person.clone(),
         count,
         back,
+        role: Role::default(),
     };
     let notices = |state: &RoomState| state.log.entries.len() - seqs(state).len();
     state.apply(&left(true));

@@ -496,7 +496,7 @@ async fn an_announcement_reaches_every_open_room_once_in_ten_seconds() {
     assert_eq!(browser.does("announce", text).await, "announced");
     for client in &mut clients {
         let announced = client.wait_for(|message| match message {
-            ServerMessage::Announcement { text } => Some(text.to_string()),
+            ServerMessage::Announcement { text, .. } => Some(text.to_string()),
             _ => None,
         });
         assert_eq!(announced.await, "Back at <b>noon</b>");

@@ -48,6 +48,7 @@ async fn signals_of_or_to_others_are_refused() {
     assert_eq!(ann.wait_for_refusal().await.0, ErrorCode::NotInCall);
     ann.send(&ClientMessage::Devices {
         devices: Devices::default(),
+        unmute: false,
     })
     .await;
     assert_eq!(ann.wait_for_refusal().await.0, ErrorCode::NotInCall);
@@ -139,7 +140,11 @@ async fn a_change_of_devices_reaches_the_others_and_late_joiners() {
         camera: true,
         ..Devices::default()
     };
-    ann.send(&ClientMessage::Devices { devices }).await;
+    ann.send(&ClientMessage::Devices {
+        devices,
+        unmute: false,
+    })
+    .await;
     assert_eq!(
         ben.next().await,
         ServerMessage::Devices {

@@ -72,7 +72,10 @@ fn largest_bursts(victim: &ParticipantId, known: MessageId) -> Vec<ClientMessage
             camera: number % 2 == 0,
             ..Devices::default()
         };
-        all.push(ClientMessage::Devices { devices });
+        all.push(ClientMessage::Devices {
+            devices,
+            unmute: false,
+        });
         all.push(match number % 3 {
             0 => ClientMessage::Nickname {
                 nickname: format!("{}{number:02}", "😀".repeat(30)),

@@ -412,6 +412,7 @@ pub fn join(room: &str, nickname: &str, resume: Option<Resume>) -> ClientMessage
         room: room.to_owned(),
         nickname: nickname.to_owned(),
         resume,
+        host_key: None,
     }
 }
 

@@ -22,6 +22,7 @@ mod guest;
 mod h2_sockets;
 pub mod harness;
 mod hostile;
+mod hosts;
 mod limits;
 mod listener;
 mod media;

@@ -370,7 +370,7 @@ async fn stored(app: &TestApp) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_room_in_which_nobody_wrote_leaves_no_row_and_no_entry_in_memory() {
+async fn a_room_in_which_nobody_wrote_leaves_no_entry_in_memory_and_its_row_is_forgotten() {
     let app = TestApp::start_with(short_timing(), &[]).await;
     for number in 0..50 {
         let client = app.join(&format!("made up {number}"), "Eve").await;
@@ -381,7 +381,15 @@ async fn a_room_in_which_nobody_wrote_leaves_no_row_and_no_entry_in_memory() {
         app.get(&format!("/room/looked-at-{number}")).await;
     }
     until("no actor is left", || app.context.rooms.count() == 0).await;
+    assert_eq!(stored(&app).await.len(), 50, "those with a host key");
+    let hour = Duration::from_secs(60 * 60);
+    let mut empty = EmptyRooms::new(app.context.clone(), hour);
+    let start = Instant::now();
+    assert_eq!(empty.sweep(start).await.expect("swept"), 0);
+    assert_eq!(empty.sweep(start + hour).await.expect("swept"), 50);
     assert_eq!(stored(&app).await, [""; 0]);
+    let usage = app.context.store.usage(9).await.expect("read");
+    assert_eq!(usage.bytes, 0);
 }
 
 #[tokio::test]

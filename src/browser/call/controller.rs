@@ -160,6 +160,12 @@ impl CallController {
             | ServerMessage::Renamed { .. }
             | ServerMessage::Left { away: true, .. }
             | ServerMessage::Announcement { .. }
+            | ServerMessage::RoleChanged { .. }
+            | ServerMessage::RoomChanged { .. }
+            | ServerMessage::Muted { .. }
+            | ServerMessage::AskedToUnmute { .. }
+            | ServerMessage::Removed { .. }
+            | ServerMessage::Bans { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Speakers { .. }
             | ServerMessage::Qualities { .. }

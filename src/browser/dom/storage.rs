@@ -3,7 +3,7 @@
 //! on reload.
 
 use crate::paths::base;
-use crate::protocol::{Nickname, RoomName, SessionToken};
+use crate::protocol::{HostKey, Nickname, RoomName, SessionToken};
 use crate::state::Position;
 use crate::state::log::PendingMessage;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -96,6 +96,22 @@ pub fn set_read(room: &RoomName, position: &Position) {
 /// The key of a stored value of a room. Servers below other paths of this origin have other keys.
 fn key(kind: &str, room: &RoomName) -> String {
     format!("noom{}:{kind}:{room}", base())
+}
+
+/// The host key of a room that this device keeps.
+pub fn host_key(room: &RoomName) -> Option<HostKey> {
+    let text = local_storage()?
+        .get_item(&key("host", room))
+        .ok()
+        .flatten()?;
+    HostKey::parse(&text).ok()
+}
+
+/// Keeps the host key of a room on this device.
+pub fn set_host_key(room: &RoomName, host_key: &HostKey) {
+    if let Some(storage) = local_storage() {
+        let _ = storage.set_item(&key("host", room), host_key.expose());
+    }
 }
 
 fn local_storage() -> Option<Storage> {

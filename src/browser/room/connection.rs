@@ -95,6 +95,7 @@ impl RoomController {
             room,
             nickname,
             resume,
+            host_key: storage::host_key(&self.room),
         });
     }
 
@@ -203,7 +204,13 @@ impl RoomController {
         let limit = match self.phase() {
             Phase::Live => SILENCE_TIMEOUT,
             Phase::Connecting => JOIN_TIMEOUT,
-            Phase::Idle | Phase::Waiting | Phase::Full | Phase::Removed | Phase::Closed => return,
+            Phase::Idle
+            | Phase::Waiting
+            | Phase::Full
+            | Phase::Locked
+            | Phase::Banned
+            | Phase::Removed
+            | Phase::Closed => return,
         };
         if silent_ms > millis_f64(limit) {
             self.on_lost(LOST);
@@ -234,7 +241,13 @@ impl RoomController {
                 });
                 self.timers.borrow_mut().probe = Some(probe);
             }
-            Phase::Idle | Phase::Connecting | Phase::Full | Phase::Removed | Phase::Closed => {}
+            Phase::Idle
+            | Phase::Connecting
+            | Phase::Full
+            | Phase::Locked
+            | Phase::Banned
+            | Phase::Removed
+            | Phase::Closed => {}
         }
     }
 

@@ -164,7 +164,7 @@ impl RoomController {
         match message {
             ServerMessage::Joined(joined) => self.on_joined(joined),
             ServerMessage::Error {
-                code: ErrorCode::RoomFull,
+                code: ErrorCode::RoomFull | ErrorCode::RoomLocked | ErrorCode::Banned,
                 ..
             } => {
                 self.timers.borrow_mut().banner = None;
@@ -204,6 +204,12 @@ impl RoomController {
             | ServerMessage::Left { .. }
             | ServerMessage::Gone { .. }
             | ServerMessage::Announcement { .. }
+            | ServerMessage::RoleChanged { .. }
+            | ServerMessage::RoomChanged { .. }
+            | ServerMessage::Muted { .. }
+            | ServerMessage::AskedToUnmute { .. }
+            | ServerMessage::Removed { .. }
+            | ServerMessage::Bans { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }
             | ServerMessage::MediaMode { .. }
@@ -227,6 +233,9 @@ impl RoomController {
         self.requested_before.set(None);
         self.on_live();
         *self.session.borrow_mut() = Some(joined.session.clone());
+        if let Some(key) = &joined.host_key {
+            storage::set_host_key(&self.room, key);
+        }
         self.remember_identity();
         *self.outbox.borrow_mut() = Outbox::new(steady_ms());
         self.pending_changed();

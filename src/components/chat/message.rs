@@ -264,7 +264,12 @@ fn Refused(
         | ErrorCode::Busy
         | ErrorCode::AddressesHidden
         | ErrorCode::SignalTooLong
-        | ErrorCode::BadOffer => t_string!(i18n, room.refused),
+        | ErrorCode::BadOffer
+        | ErrorCode::NotAllowed
+        | ErrorCode::RoomLocked
+        | ErrorCode::Banned
+        | ErrorCode::BadText
+        | ErrorCode::TooManyEntries => t_string!(i18n, room.refused),
     });
     view! {
         <div class="message__state" role="alert">

@@ -108,14 +108,18 @@ pub fn SearchResults() -> impl IntoView {
     let name = expect_context::<Session>().name();
     let finding = finding();
     let room = name.to_string();
+    let standing = expect_context::<Session>().room.standing();
+    let proof = Memo::new(move |_| standing.read().proof());
     let messages = Resource::new(
-        move || finding.get(),
-        move |finding| {
+        move || (finding.get(), proof.get()),
+        move |(finding, proof)| {
             let room = room.clone();
             async move {
                 match finding {
-                    Some(Finding::Words(words, before)) => find_messages(room, words, before).await,
-                    Some(Finding::At(seq)) => messages_around(room, seq).await,
+                    Some(Finding::Words(words, before)) => {
+                        find_messages(room, words, before, proof).await
+                    }
+                    Some(Finding::At(seq)) => messages_around(room, seq, proof).await,
                     None => Err(ApiError::Request),
                 }
             }
@@ -154,6 +158,9 @@ fn FoundView(
         (Some(Finding::At(seq)), Ok(found)) => view! { <Around seq found /> }.into_any(),
         (_, Err(ApiError::SearchTimedOut)) => {
             view! { <p role="alert">{words!(i18n, room.search_timed_out)}</p> }.into_any()
+        }
+        (_, Err(ApiError::Locked)) => {
+            view! { <p role="alert">{words!(i18n, room.search_locked)}</p> }.into_any()
         }
         (_, Err(ApiError::SearchBusy)) => {
             view! { <p role="alert">{words!(i18n, room.search_busy)}</p> }.into_any()

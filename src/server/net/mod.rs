@@ -25,6 +25,6 @@ pub use h2_streams::H2Stream;
 pub use permits::{
     AddressRateLimiter, AddressRateLimits, Exhausted, KeyedRateLimiter, KindRate, Network, Permit,
     PermitError, PermitLimits, Permits, RequestKind, RequestRateLimiter, RequestRateLimits,
-    TotalRateLimits, is_exempt, site, stored_bytes, subscriber,
+    TotalRateLimits, ban_network, is_exempt, site, stored_bytes, subscriber,
 };
 pub use write_timeout::WriteTimeoutStream;

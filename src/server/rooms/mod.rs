@@ -10,12 +10,12 @@ mod actor;
 mod core;
 mod fanout;
 
-pub use actor::handle::RoomHandle;
+pub use actor::handle::{Entry, RoomHandle};
 pub use actor::membership::Membership;
 pub use actor::operator::RoomReport;
 pub use actor::registry::{Relays, Rooms, Totals};
 pub use actor::summaries::Summaries;
-pub use core::command::{CallRequest, ChatRequest, Departure, RoomRequest};
+pub use core::command::{CallRequest, ChatRequest, Departure, ModerationRequest, RoomRequest};
 pub use core::history::trim_to_frame;
 pub use core::operator::{Attendance, Attendee, OperatorCommand};
 pub use core::room::RoomRules;
@@ -44,8 +44,26 @@ pub struct RoomSnapshot {
     pub seq: Seq,
     /// Everybody in the call.
     pub call: Vec<CallPerson>,
-    /// Whether the room admits nobody else.
+    /// Whether the room admits nobody new.
+    pub locked: bool,
+    /// Whether the room has as many people as it may.
     pub full: bool,
+}
+
+impl RoomSnapshot {
+    /// The room as somebody sees it who need not be in it: a locked room shows nothing.
+    pub fn for_strangers(self) -> Self {
+        match self.locked {
+            true => Self {
+                people: Vec::new(),
+                messages: Vec::new(),
+                more: false,
+                call: Vec::new(),
+                ..self
+            },
+            false => self,
+        }
+    }
 }
 
 /// Why a room refused a request.
@@ -63,6 +81,9 @@ pub enum RoomError {
     /// The room or the server stores as many bytes as allowed.
     #[error("no space: {0}")]
     StorageFull(Full),
+    /// The room does not allow it to the author.
+    #[error("not allowed: {0:?}")]
+    Denied(ErrorCode),
     /// The store failed or the server stops. Nothing was stored; a retry is safe.
     #[error("the room is not available")]
     Unavailable,
@@ -76,6 +97,7 @@ impl RoomError {
             Self::Full => ErrorCode::RoomFull,
             Self::TooManyMessages => ErrorCode::TooManyMessages,
             Self::StorageFull(full) => full.code(),
+            Self::Denied(code) => code,
             Self::Unavailable => ErrorCode::Unavailable,
         }
     }

@@ -61,15 +61,15 @@ pub fn append(
 
 /// A stored room.
 #[derive(Debug, Clone, Copy)]
-struct KnownRoom {
+pub struct KnownRoom {
     /// The row id of the room.
-    id: i64,
+    pub id: i64,
     /// The stored bytes of the room.
-    bytes: u64,
+    pub bytes: u64,
 }
 
 /// The row of a room, if it is stored.
-fn known_room(
+pub fn known_room(
     transaction: &Transaction<'_>,
     room: &RoomName,
 ) -> Result<Option<KnownRoom>, StoreError> {

@@ -23,6 +23,8 @@ pub struct Change {
     pub at: i64,
     /// What to do with the message.
     pub edit: Edit,
+    /// Whether the person may delete a message of another author.
+    pub moderates: bool,
 }
 
 /// A change of a message.
@@ -30,7 +32,7 @@ pub struct Change {
 pub enum Edit {
     /// Replaces the text. Allowed to the author.
     Text(ChatText),
-    /// Deletes the text. Allowed to the author.
+    /// Deletes the text. Allowed to the author and to hosts.
     Delete,
     /// Adds or removes a reaction. Allowed to everybody.
     React {
@@ -111,7 +113,8 @@ fn refusal(before: &ChatMessage, change: &Change) -> Option<ErrorCode> {
     let (is_author, is_deleted) = (change.by.is_author(&before.from.id), before.text.is_none());
     let is_full = reactions >= MAX_REACTIONS && !has_no_effect(before, change);
     match &change.edit {
-        Edit::Text(_) | Edit::Delete if !is_author => Some(ErrorCode::NotYours),
+        Edit::Text(_) if !is_author => Some(ErrorCode::NotYours),
+        Edit::Delete if !is_author && !change.moderates => Some(ErrorCode::NotYours),
         Edit::Text(_) | Edit::React { on: true, .. } if is_deleted => {
             Some(ErrorCode::NoSuchMessage)
         }

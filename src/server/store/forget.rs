@@ -1,6 +1,6 @@
 //! Rooms without messages: finds and deletes their rows.
 //!
-//! A room has a row from its first message on. The retention may delete every message; what stays
+//! A room has a row from the time it opens. The retention may delete every message; what stays
 //! is the name, with the `seq` of the last event. A deleted row must not make a later log of the
 //! same name look like the former one, so the epoch of new rooms is renewed with it.
 
@@ -31,7 +31,7 @@ pub fn empty_rooms(
 ) -> Result<Vec<(i64, RoomName)>, StoreError> {
     // The count of bytes is in the row; the messages are looked up where it says that there are
     // none.
-    let query = "SELECT id, name FROM rooms WHERE id > ?1 AND bytes = 0
+    let query = "SELECT id, name FROM rooms WHERE id > ?1 AND bytes = octet_length(authority)
                      AND NOT EXISTS (SELECT 1 FROM messages WHERE room_id = rooms.id)
                  ORDER BY id LIMIT ?2";
     let mut statement = connection.prepare_cached(query)?;
@@ -45,6 +45,12 @@ pub fn empty_rooms(
 /// Deletes the row of a room without messages.
 pub fn forget(connection: &mut Connection, room: &RoomName) -> Result<Forgotten, StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // A trigger takes the bytes of the authority off the sum of all rooms.
+    let uncount = "UPDATE rooms SET authority = '' WHERE name = ?1
+                       AND NOT EXISTS (SELECT 1 FROM messages WHERE room_id = rooms.id)";
+    transaction
+        .prepare_cached(uncount)?
+        .execute([room.as_str()])?;
     let query = "DELETE FROM rooms WHERE name = ?1
                      AND NOT EXISTS (SELECT 1 FROM messages WHERE room_id = rooms.id)
                  RETURNING seq";

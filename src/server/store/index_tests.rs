@@ -223,6 +223,7 @@ async fn a_search_finds_what_reading_every_message_finds_newest_first() {
                     by,
                     at: 9,
                     edit,
+                    moderates: false,
                 };
                 store.change(&name, change).await.expect("changed");
                 if deleted {
@@ -341,6 +342,7 @@ async fn no_page_keeps_a_copy_of_text_that_was_deleted_or_replaced() {
             by,
             at: 9,
             edit,
+            moderates: false,
         };
         store.change(&room("a"), change).await.expect("changed");
     }
@@ -394,6 +396,7 @@ async fn pages_after_changes(texts: &[String], index_first: bool) -> Vec<Vec<u8>
             by,
             at: 9,
             edit,
+            moderates: false,
         };
         store.change(&a, change).await.expect("changed");
     }
@@ -432,6 +435,7 @@ async fn a_change_that_is_refused_does_not_merge_the_index() {
             by,
             at: 9,
             edit,
+            moderates: false,
         };
         let changed = store.change(&room("a"), change).await.expect("answered");
         assert_eq!(matches!(changed, Changed::Refused(_)), is_refused);
@@ -460,6 +464,7 @@ async fn a_restart_continues_the_cleanup_that_a_deletion_requested() {
         by,
         at: 9,
         edit,
+        moderates: false,
     };
     store.change(&room("a"), change).await.expect("deleted");
     assert_eq!(ask(&store, requests).await, 1);

@@ -24,6 +24,7 @@ mod lock;
 mod operator;
 mod quota;
 mod reader;
+mod record;
 mod restore;
 mod rights;
 mod room_list;
@@ -52,6 +53,7 @@ pub use operator::{
     SecretHash, reset_operator,
 };
 pub use quota::{Full, Quota, Usage};
+pub use record::{NewRecord, Recorded};
 pub use restore::{Restored, restore};
 pub use rights::{Rights, RightsError, check_rights, make_directory};
 pub use room_list::{COUNTED, StoredRoom};
@@ -60,7 +62,7 @@ pub use sweep::{Expired, Expiry};
 pub use sweep_record::{SweepRecord, WaitingSweep, confirm_sweep};
 
 use crate::protocol::{ChatDraft, ChatMessage, Epoch, Person, RoomName, Seq};
-use crate::server::{limits::READERS, metrics::StoreMetrics};
+use crate::server::{authority::Authority, limits::READERS, metrics::StoreMetrics};
 use lock::DataLock;
 use reader::Readers;
 use search_pool::SearchPool;
@@ -225,6 +227,24 @@ impl Store {
     /// Nothing was changed; a retry is safe.
     pub async fn change(&self, room: &RoomName, change: Change) -> Result<Changed, StoreError> {
         self.writer.change(room.clone(), change).await
+    }
+
+    /// Changes the authority of a room. The change is durable when this returns.
+    ///
+    /// # Errors
+    /// Nothing was changed; a retry is safe.
+    pub async fn record(&self, room: &RoomName, record: NewRecord) -> Result<Recorded, StoreError> {
+        self.writer.record(room.clone(), record).await
+    }
+
+    /// The authority of a room; the default for a room without a row.
+    ///
+    /// # Errors
+    /// The database failed; a retry is safe.
+    pub async fn authority(&self, room: &RoomName) -> Result<Authority, StoreError> {
+        let room = room.clone();
+        let read = move |connection: &mut _| record::read(connection, &room);
+        Ok(self.readers.run(read).await?.unwrap_or_default())
     }
 
     /// The newest messages that contain every word of `query`, also as parts of words; newest first.

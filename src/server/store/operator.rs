@@ -412,6 +412,7 @@ mod tests {
         let connection = Connection::open(&old).expect("opens");
         let undo = format!(
             "DROP TABLE operator; DROP TABLE operator_sessions; DROP TABLE operator_log;
+             DROP TRIGGER authority_counted; ALTER TABLE rooms DROP COLUMN authority;
              PRAGMA user_version = {}",
             schema::OPERATOR_VERSION - 1
         );

@@ -298,6 +298,7 @@ mod tests {
                 by,
                 at: 1,
                 edit,
+                moderates: false,
             };
             let changed = store.change(&room(id), change).await;
             assert!(matches!(

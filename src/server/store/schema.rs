@@ -111,9 +111,20 @@ const OPERATOR: &str = "
     );
 ";
 
+/// Who may do what in each room, as the JSON of [`crate::server::authority::Authority`]; empty for
+/// the default. A trigger counts its bytes.
+const AUTHORITY: &str = "
+    ALTER TABLE rooms ADD COLUMN authority TEXT NOT NULL DEFAULT '';
+    CREATE TRIGGER authority_counted AFTER UPDATE OF authority ON rooms BEGIN
+        UPDATE rooms SET bytes = bytes + octet_length(new.authority)
+            - octet_length(old.authority)
+        WHERE id = new.id;
+    END;
+";
+
 /// The migrations. Each takes the database from the version that is its index to the next version.
 /// A released migration never changes.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     FIRST_VERSION,
     // A message has a row id, to which the search index refers, the times of its changes, and
     // reactions.
@@ -181,6 +192,7 @@ const MIGRATIONS: [&str; 7] = [
         SELECT 'uncomposed', value FROM meta WHERE key = 'indexed' AND CAST(value AS INTEGER) > 0;
 ",
     OPERATOR,
+    AUTHORITY,
 ];
 
 /// Opens a connection to read and write.

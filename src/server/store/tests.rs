@@ -132,6 +132,7 @@ fn change(id: u128, by: &ParticipantId, edit: Edit) -> Change {
         by: by.clone(),
         at: 9,
         edit,
+        moderates: false,
     }
 }
 

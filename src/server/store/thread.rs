@@ -18,6 +18,7 @@ use super::{
     forget::{Forgotten, forget},
     operator,
     quota::{self, Allowance, Full, Quota, QuotaGuard},
+    record::{Recorded, record},
     schema, search,
     status::StoreStatus,
     sweep, sweep_record,
@@ -279,7 +280,10 @@ impl WriterThread {
                 (GroupedJob::Append(_, _, answer), Some(Outcome::Full(full))) => {
                     drop(answer.send(Err(full.into())));
                 }
-                (GroupedJob::Append(_, _, answer), Some(Outcome::Changed(_)) | None) => {
+                (
+                    GroupedJob::Append(_, _, answer),
+                    Some(Outcome::Changed(_) | Outcome::Recorded(_)) | None,
+                ) => {
                     drop(answer.send(Err(failed())));
                 }
                 (GroupedJob::Change(_, _, answer), Some(Outcome::Changed(outcome))) => {
@@ -287,7 +291,16 @@ impl WriterThread {
                 }
                 (
                     GroupedJob::Change(_, _, answer),
-                    Some(Outcome::Appended(_) | Outcome::Full(_)) | None,
+                    Some(Outcome::Appended(_) | Outcome::Full(_) | Outcome::Recorded(_)) | None,
+                ) => {
+                    drop(answer.send(Err(failed())));
+                }
+                (GroupedJob::Record(_, _, answer), Some(Outcome::Recorded(outcome))) => {
+                    drop(answer.send(Ok(outcome)));
+                }
+                (
+                    GroupedJob::Record(_, _, answer),
+                    Some(Outcome::Appended(_) | Outcome::Full(_) | Outcome::Changed(_)) | None,
                 ) => {
                     drop(answer.send(Err(failed())));
                 }
@@ -395,6 +408,8 @@ enum Outcome {
     Full(Full),
     /// The outcome of a change.
     Changed(Changed),
+    /// The outcome of a change of an authority.
+    Recorded(Recorded),
 }
 
 /// Runs a group in one transaction. Returns one outcome for each job, in order, and the number of
@@ -418,6 +433,9 @@ fn commit(
             }
             GroupedJob::Change(room, change, _) => {
                 Outcome::Changed(change::apply(&transaction, room, change, allowance)?)
+            }
+            GroupedJob::Record(room, new, _) => {
+                Outcome::Recorded(record(&transaction, room, new, epoch, &mut allowance)?)
             }
         });
     }

@@ -6,6 +6,7 @@ use super::{
     change::{Change, Changed},
     operator::OperatorWrite,
     quota::Quota,
+    record::{NewRecord, Recorded},
     status::StoreStatus,
     thread::WriterThread,
 };
@@ -29,11 +30,13 @@ pub enum GroupedJob {
     Append(RoomName, NewMessage, Answer<Appended>),
     /// Change a stored message.
     Change(RoomName, Change, Answer<Changed>),
+    /// Change the authority of a room.
+    Record(RoomName, NewRecord, Answer<Recorded>),
 }
 
 /// A job of the writer's thread. The thread takes jobs in order.
 pub enum Job {
-    /// Append or change a message, together with the jobs that wait behind it.
+    /// Append or change a message or an authority, together with the jobs that wait behind it.
     Grouped(GroupedJob),
     /// Check that the database can be written.
     Check(Answer<()>),
@@ -126,6 +129,12 @@ impl Writer {
     /// Queues a change and waits for its commit.
     pub async fn change(&self, room: RoomName, change: Change) -> Result<Changed, StoreError> {
         self.ask(|answer| Job::Grouped(GroupedJob::Change(room, change, answer)))
+            .await
+    }
+
+    /// Queues a change of a room's authority and waits for its commit.
+    pub async fn record(&self, room: RoomName, record: NewRecord) -> Result<Recorded, StoreError> {
+        self.ask(|answer| Job::Grouped(GroupedJob::Record(room, record, answer)))
             .await
     }
 

@@ -213,7 +213,8 @@ impl Media {
         change(&mut devices);
         self.state.devices().set(devices);
         if self.is_staying() {
-            (self.send)(ClientMessage::Devices { devices });
+            let unmute = false;
+            (self.send)(ClientMessage::Devices { devices, unmute });
         }
     }
 

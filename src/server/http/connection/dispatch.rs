@@ -4,17 +4,18 @@ use super::lifecycle::{Connection, Disconnect};
 use crate::{
     protocol::{
         ChatDraft, ChatText, ClientMessage, CloseCode, Decoded, Emoji, ErrorCode, HISTORY_PAGE,
-        MAX_HISTORY_PAGE, MediaOffer, MessageId, NameError, Nickname, Obstacle, Resume, RoomName,
-        Seq, ServerMessage, decode,
+        HostKey, MAX_ANNOUNCEMENT_CHARS, MAX_HISTORY_PAGE, MAX_REASON_CHARS, MediaOffer, MessageId,
+        NameError, Nickname, Obstacle, Resume, RoomName, Seq, ServerMessage, decode,
     },
     server::{
         error::{refusal, refusal_of_rate},
         identity::new_session_token,
         limits::MAX_PROTOCOL_ERRORS,
         log_throttle::{self, LogThrottle},
-        net::{RequestKind, stored_bytes},
+        net::{RequestKind, ban_network, stored_bytes},
         rooms::{
-            CallRequest, ChatRequest, Departure, Frames, RoomRequest, Summaries, trim_to_frame,
+            CallRequest, ChatRequest, Departure, Entry, Frames, ModerationRequest, RoomRequest,
+            Summaries, trim_to_frame,
         },
         sfu::Offer,
         store::Edit,
@@ -93,6 +94,18 @@ impl Connection {
             | ClientMessage::CloseMedia { .. }
             | ClientMessage::Subscribe { .. }
             | ClientMessage::MediaBlocked { .. }
+            | ClientMessage::Mute { .. }
+            | ClientMessage::AskToUnmute { .. }
+            | ClientMessage::Rename { .. }
+            | ClientMessage::SetRole { .. }
+            | ClientMessage::Remove { .. }
+            | ClientMessage::Ban { .. }
+            | ClientMessage::LiftBan { .. }
+            | ClientMessage::Bans
+            | ClientMessage::ClearMessages
+            | ClientMessage::Announce { .. }
+            | ClientMessage::SetRoom { .. }
+            | ClientMessage::EndMeeting
             | ClientMessage::Ping => None,
         };
         if !self.rates.allow(&message) {
@@ -109,7 +122,8 @@ impl Connection {
                 room,
                 nickname,
                 resume,
-            } => self.join(&room, &nickname, resume).await,
+                host_key,
+            } => self.join(&room, &nickname, (resume, host_key)).await,
             ClientMessage::History { before, limit } => self.history(before, limit).await,
             ClientMessage::Offer(offer) => self.offer(offer).await,
             ClientMessage::MediaBlocked { obstacle } => self.media_blocked(obstacle),
@@ -124,7 +138,19 @@ impl Connection {
             | ClientMessage::Devices { .. }
             | ClientMessage::Signal { .. }
             | ClientMessage::CloseMedia { .. }
-            | ClientMessage::Subscribe { .. } => self.request(message).await,
+            | ClientMessage::Subscribe { .. }
+            | ClientMessage::Mute { .. }
+            | ClientMessage::AskToUnmute { .. }
+            | ClientMessage::Rename { .. }
+            | ClientMessage::SetRole { .. }
+            | ClientMessage::Remove { .. }
+            | ClientMessage::Ban { .. }
+            | ClientMessage::LiftBan { .. }
+            | ClientMessage::Bans
+            | ClientMessage::ClearMessages
+            | ClientMessage::Announce { .. }
+            | ClientMessage::SetRoom { .. }
+            | ClientMessage::EndMeeting => self.request(message).await,
         };
         result.map_err(|code| (code, id))
     }
@@ -185,7 +211,7 @@ impl Connection {
         &mut self,
         room: &str,
         nickname: &str,
-        resume: Option<Resume>,
+        (resume, host_key): (Option<Resume>, Option<HostKey>),
     ) -> Result<(), ErrorCode> {
         if self.membership.is_some() {
             return Err(ErrorCode::AlreadyJoined);
@@ -205,8 +231,13 @@ impl Connection {
                 self.charge(RequestKind::NewName, 1)?;
             }
         }
+        let entry = Entry {
+            seen,
+            host_key,
+            network: ban_network(self.client.0),
+        };
         let membership = handle
-            .join(&session, &nickname, seen.as_ref(), &self.outbox)
+            .join(&session, &nickname, entry, &self.outbox)
             .await?;
         self.membership = Some((name, membership));
         self.watching = None;
@@ -277,9 +308,10 @@ fn stored_text(request: &RoomRequest) -> Option<usize> {
             Edit::Delete => 0,
             Edit::React { emoji, .. } => emoji.as_str().len(),
         }),
-        RoomRequest::Chat(ChatRequest::Typing) | RoomRequest::Rename(_) | RoomRequest::Call(_) => {
-            None
-        }
+        RoomRequest::Chat(ChatRequest::Typing)
+        | RoomRequest::Rename(_)
+        | RoomRequest::Call(_)
+        | RoomRequest::Moderate(_) => None,
     }
 }
 
@@ -325,7 +357,9 @@ fn request(message: ClientMessage) -> Result<RoomRequest, ErrorCode> {
             hide_address,
         }),
         ClientMessage::LeaveCall => RoomRequest::Call(CallRequest::Leave),
-        ClientMessage::Devices { devices } => RoomRequest::Call(CallRequest::SetDevices(devices)),
+        ClientMessage::Devices { devices, unmute } => {
+            RoomRequest::Call(CallRequest::SetDevices { devices, unmute })
+        }
         ClientMessage::Signal { to, leg, signal } => {
             RoomRequest::Call(CallRequest::Signal { to, leg, signal })
         }
@@ -333,6 +367,46 @@ fn request(message: ClientMessage) -> Result<RoomRequest, ErrorCode> {
             RoomRequest::Call(CallRequest::CloseMedia { connection })
         }
         ClientMessage::Subscribe { tiles } => RoomRequest::Call(CallRequest::Subscribe(tiles)),
+        ClientMessage::Mute { who, source } => {
+            RoomRequest::Moderate(ModerationRequest::Mute { who, source })
+        }
+        ClientMessage::AskToUnmute { who } => {
+            RoomRequest::Moderate(ModerationRequest::AskToUnmute(who))
+        }
+        ClientMessage::Rename { who, nickname } => {
+            let nickname = Nickname::parse(&nickname).map_err(|_| ErrorCode::BadNickname)?;
+            RoomRequest::Moderate(ModerationRequest::Rename { who, nickname })
+        }
+        ClientMessage::SetRole { who, role } => {
+            RoomRequest::Moderate(ModerationRequest::SetRole { who, role })
+        }
+        ClientMessage::Remove { who, reason } => {
+            let reason = parse_reason(reason)?;
+            RoomRequest::Moderate(ModerationRequest::Remove { who, reason })
+        }
+        ClientMessage::Ban {
+            who,
+            reason,
+            address,
+        } => {
+            let reason = parse_reason(reason)?;
+            RoomRequest::Moderate(ModerationRequest::Ban {
+                who,
+                reason,
+                address,
+            })
+        }
+        ClientMessage::LiftBan { who } => RoomRequest::Moderate(ModerationRequest::LiftBan(who)),
+        ClientMessage::Bans => RoomRequest::Moderate(ModerationRequest::ListBans),
+        ClientMessage::ClearMessages => RoomRequest::Moderate(ModerationRequest::ClearMessages),
+        ClientMessage::Announce { text } => {
+            let text = parse_text(&text, MAX_ANNOUNCEMENT_CHARS)?;
+            RoomRequest::Moderate(ModerationRequest::Announce(text))
+        }
+        ClientMessage::SetRoom { change } => {
+            RoomRequest::Moderate(ModerationRequest::SetRoom(change))
+        }
+        ClientMessage::EndMeeting => RoomRequest::Moderate(ModerationRequest::EndMeeting),
         ClientMessage::WatchRooms
         | ClientMessage::Join { .. }
         | ClientMessage::History { .. }
@@ -340,6 +414,22 @@ fn request(message: ClientMessage) -> Result<RoomRequest, ErrorCode> {
         | ClientMessage::MediaBlocked { .. }
         | ClientMessage::Ping => return Err(ErrorCode::BadMessage),
     })
+}
+
+/// Parses the reason of a host; an empty one is none.
+fn parse_reason(reason: Option<String>) -> Result<Option<ChatText>, ErrorCode> {
+    let reason = reason.filter(|reason| !reason.trim().is_empty());
+    let parsed = reason.map(|reason| parse_text(&reason, MAX_REASON_CHARS));
+    parsed.transpose()
+}
+
+/// Parses a text of a host.
+fn parse_text(text: &str, max_chars: usize) -> Result<ChatText, ErrorCode> {
+    let text = ChatText::parse(text).map_err(|_| ErrorCode::BadText)?;
+    match text.as_str().chars().count() <= max_chars {
+        true => Ok(text),
+        false => Err(ErrorCode::BadText),
+    }
 }
 
 /// The error code of a text that is not a valid chat message.

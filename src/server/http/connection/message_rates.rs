@@ -61,6 +61,18 @@ impl MessageRates {
             | ClientMessage::History { .. }
             | ClientMessage::WatchRooms
             | ClientMessage::MediaBlocked { .. }
+            | ClientMessage::Mute { .. }
+            | ClientMessage::AskToUnmute { .. }
+            | ClientMessage::Rename { .. }
+            | ClientMessage::SetRole { .. }
+            | ClientMessage::Remove { .. }
+            | ClientMessage::Ban { .. }
+            | ClientMessage::LiftBan { .. }
+            | ClientMessage::Bans
+            | ClientMessage::ClearMessages
+            | ClientMessage::Announce { .. }
+            | ClientMessage::SetRoom { .. }
+            | ClientMessage::EndMeeting
             | ClientMessage::Join { .. } => self.requests.try_take(1, now),
             ClientMessage::EnterCall { .. }
             | ClientMessage::LeaveCall

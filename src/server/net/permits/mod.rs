@@ -13,7 +13,7 @@ pub mod requests;
 
 pub use addresses::{AddressRateLimiter, AddressRateLimits, Exhausted, KeyedRateLimiter};
 pub use connections::{Permit, PermitError, PermitLimits, Permits};
-pub use networks::{Network, is_exempt, site, subscriber};
+pub use networks::{Network, ban_network, is_exempt, site, subscriber};
 pub use requests::{
     KindRate, RequestKind, RequestRateLimiter, RequestRateLimits, TotalRateLimits, stored_bytes,
 };

@@ -1,5 +1,7 @@
 //! The networks that an address counts under.
 
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Limit of a site as a multiple of the limit of one subscriber. 4: a company or a household has
@@ -8,12 +10,31 @@ pub const SITE_FACTOR: u32 = 4;
 
 /// A network: the address with its host bits zeroed, and the length of its prefix in bits.
 /// The length keeps a /48 apart from the first /64 inside it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+///
+/// Its stored form is the text `address/bits`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "IpNet", into = "IpNet")]
 pub struct Network {
     /// The first address of the network.
     address: IpAddr,
     /// Bits that are the same for the whole network: 32, 48 or 64.
     prefix_bits: u8,
+}
+
+impl From<Network> for IpNet {
+    fn from(network: Network) -> Self {
+        // The length is 32, 48 or 64, which is valid for its family.
+        Self::new(network.address, network.prefix_bits).unwrap_or_else(|_| network.address.into())
+    }
+}
+
+impl From<IpNet> for Network {
+    fn from(net: IpNet) -> Self {
+        Self {
+            address: net.network(),
+            prefix_bits: net.prefix_len(),
+        }
+    }
 }
 
 /// The network of one subscriber: an IPv4 address, or an IPv6 /64 (RFC 6177). An IPv4
@@ -26,6 +47,11 @@ pub fn subscriber(ip: IpAddr) -> Network {
             prefix_bits: 32,
         },
     }
+}
+
+/// The network that a ban of an address keeps out: its subscriber. `None` for an exempt address.
+pub fn ban_network(ip: IpAddr) -> Option<Network> {
+    (!is_exempt(ip)).then(|| subscriber(ip))
 }
 
 /// The network of one site: an IPv6 /48 (RFC 6177). `None` for IPv4, where each address costs

@@ -3,10 +3,13 @@
 use super::{membership::Membership, message::RoomMessage, registry::Rooms};
 use crate::{
     protocol::{
-        ChatDraft, ChatMessage, Epoch, ErrorCode, Nickname, Person, RoomName, Seq, SessionToken,
+        ChatDraft, ChatMessage, Epoch, ErrorCode, HostKey, Nickname, Person, RoomName, Seq,
+        SessionToken,
     },
     server::{
+        authority::new_host_key,
         identity::participant_id,
+        net::Network,
         rooms::{RoomError, RoomSnapshot, core::command::Join, fanout::outbox::Outbox},
     },
 };
@@ -14,6 +17,17 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Attempts to reach a room whose actor retires at the same time.
 const MAX_ATTEMPTS: usize = 4;
+
+/// What a client shows when it enters a room.
+#[derive(Debug, Clone, Default)]
+pub struct Entry {
+    /// Epoch and `seq` of the last event received, where a former connection is resumed.
+    pub seen: Option<(Epoch, Seq)>,
+    /// The host key of the room.
+    pub host_key: Option<HostKey>,
+    /// The network of the client; nothing for an address that is exempt from limits.
+    pub network: Option<Network>,
+}
 
 /// A room by its name. A message to a room that has retired starts its actor again.
 /// Cloning is cheap.
@@ -53,11 +67,13 @@ impl RoomHandle {
         &self,
         author: &SessionToken,
         nickname: Nickname,
+        network: Option<Network>,
         draft: ChatDraft,
     ) -> Result<ChatMessage, RoomError> {
         let from = Person::new(participant_id(author), nickname);
         let message = |reply| RoomMessage::Post {
             from: from.clone(),
+            network,
             draft: draft.clone(),
             reply,
         };
@@ -72,7 +88,7 @@ impl RoomHandle {
         &self,
         session: &SessionToken,
         nickname: &Nickname,
-        seen: Option<&(Epoch, Seq)>,
+        entry: Entry,
         outbox: &Outbox,
     ) -> Result<Membership, ErrorCode> {
         let join = Join {
@@ -80,7 +96,10 @@ impl RoomHandle {
             session: session.clone(),
             id: participant_id(session),
             nickname: nickname.clone(),
-            seen: seen.cloned(),
+            seen: entry.seen,
+            host_key: entry.host_key,
+            fresh_key: new_host_key(),
+            network: entry.network,
         };
         let message = |reply| RoomMessage::Join {
             join: join.clone(),

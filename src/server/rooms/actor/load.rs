@@ -5,6 +5,7 @@ use super::{message::RoomMessage, registry::Rooms};
 use crate::server::rooms::{core::command::Command, core::history::History, core::room::Room};
 use crate::{
     protocol::{Epoch, MAX_HISTORY_PAGE, RoomName, Seq},
+    server::authority::Authority,
     server::store::{Appended, Change, Changed, NewMessage, StoreError},
 };
 use std::sync::atomic::Ordering;
@@ -17,6 +18,7 @@ impl Rooms {
             return Ok(self.new_room(name));
         };
         let store = &self.inner.store;
+        let authority = store.authority(name).await?;
         let newest = store.page(name, None, MAX_HISTORY_PAGE).await?;
         let changes = store.changes(name, MAX_HISTORY_PAGE).await?;
         // Events before the oldest of each page are unknown.
@@ -25,17 +27,25 @@ impl Rooms {
         let floor = said.map_or(0, |message| message.seq - 1);
         let floor = changed.map_or(floor, |message| floor.max(message.changed - 1));
         let history = History::new(seq, floor, newest, changes.messages);
-        Ok(self.with_log(name, epoch, history))
+        Ok(self.with_log(name, epoch, history, Some(authority)))
     }
 
-    /// A room without a stored message.
+    /// A room that is not stored.
     pub(super) fn new_room(&self, name: &RoomName) -> Room {
-        self.with_log(name, self.inner.store.fresh_epoch(), History::default())
+        let epoch = self.inner.store.fresh_epoch();
+        self.with_log(name, epoch, History::default(), None)
     }
 
     /// A room without members.
-    fn with_log(&self, name: &RoomName, epoch: Epoch, history: History) -> Room {
-        Room::new(name.clone(), epoch, history, self.inner.rules.clone())
+    fn with_log(
+        &self,
+        name: &RoomName,
+        epoch: Epoch,
+        history: History,
+        authority: Option<Authority>,
+    ) -> Room {
+        let rules = self.inner.rules.clone();
+        Room::new(name.clone(), epoch, history, authority, rules)
     }
 
     /// Changes a stored message.

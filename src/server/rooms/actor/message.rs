@@ -2,12 +2,15 @@
 
 use super::operator::Inspection;
 use crate::{
-    protocol::{ChatDraft, ChatMessage, ErrorCode, Person},
-    server::rooms::{
-        RoomError, RoomSnapshot,
-        core::command::{Command, Join},
-        core::operator::OperatorCommand,
-        fanout::outbox::Outbox,
+    protocol::{ChatDraft, ChatMessage, ErrorCode, ParticipantId, Person},
+    server::{
+        net::Network,
+        rooms::{
+            RoomError, RoomSnapshot,
+            core::command::{Command, Join},
+            core::operator::OperatorCommand,
+            fanout::outbox::Outbox,
+        },
     },
 };
 use tokio::sync::oneshot;
@@ -30,6 +33,8 @@ pub enum RoomMessage {
     Post {
         /// The author, who need not be in the room.
         from: Person,
+        /// The network of the author; nothing for an address that is exempt from limits.
+        network: Option<Network>,
         /// The message, its text already parsed.
         draft: ChatDraft,
         /// Receives the durable message.
@@ -44,6 +49,13 @@ pub enum RoomMessage {
     },
     /// The operator looks at the room.
     Inspect(oneshot::Sender<Inspection>),
+    /// A page wants to read stored messages of the room.
+    MayRead {
+        /// The participant who asks, if the page shows who it is.
+        reader: Option<ParticipantId>,
+        /// Receives whether the participant may.
+        reply: oneshot::Sender<bool>,
+    },
     /// A page shows the room.
     Snapshot(oneshot::Sender<RoomSnapshot>),
     /// Panic, so that a test sees what a bug in one room affects.

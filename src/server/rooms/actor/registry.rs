@@ -232,6 +232,32 @@ impl Rooms {
         read.unwrap_or_else(|_| self.new_room(name).snapshot())
     }
 
+    /// Whether this participant may read the messages of a room by a request of their own: the room
+    /// is not locked, or they are in it.
+    ///
+    /// # Errors
+    /// [`RoomError::Unavailable`] if the store cannot be read.
+    pub async fn may_read(
+        &self,
+        name: &RoomName,
+        reader: Option<ParticipantId>,
+    ) -> Result<bool, RoomError> {
+        let open = self
+            .lock()
+            .rooms
+            .get(name)
+            .map(|entry| entry.mailbox.clone());
+        if let Some(mailbox) = open {
+            let (reply, replied) = oneshot::channel();
+            let _ = mailbox.send(RoomMessage::MayRead { reader, reply }).await;
+            if let Ok(may_read) = replied.await {
+                return Ok(may_read);
+            }
+        }
+        let authority = self.inner.store.authority(name).await?;
+        Ok(!authority.settings().locked)
+    }
+
     /// Totals over all rooms.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals {

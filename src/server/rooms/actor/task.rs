@@ -13,12 +13,13 @@ use crate::server::rooms::{
     fanout::outbox::Outbox,
 };
 use crate::{
-    protocol::{ChatDraft, ChatMessage, ErrorCode, Person, RoomName, ServerMessage},
+    protocol::{ChatDraft, ChatMessage, ErrorCode, ParticipantId, Person, RoomName, ServerMessage},
     server::{
         error::refusal,
         log_throttle::{self, LogThrottle},
+        net::Network,
         sfu::{self, MediaHandle},
-        store::{Change, NewMessage, StoreError},
+        store::{Change, NewMessage, NewRecord, StoreError},
     },
 };
 use futures::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
@@ -28,6 +29,7 @@ use std::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
+    task::JoinHandle,
     time::{Instant, sleep_until},
 };
 
@@ -54,6 +56,8 @@ pub struct Actor {
     commits: FuturesOrdered<BoxFuture<'static, Command>>,
     /// The room's media at the SFU, from the first offer on.
     media: Option<(MediaHandle, mpsc::Receiver<sfu::Event>)>,
+    /// Deletes the messages of the room, once a host has asked for it.
+    clearing: Option<JoinHandle<()>>,
     /// The registry, and through it the store.
     rooms: Rooms,
 }
@@ -106,6 +110,7 @@ fn refuse_all(
             RoomMessage::Post { reply, .. } => drop(reply.send(Err(RoomError::Unavailable))),
             // A page reads the store itself, and a room without members gets no commands.
             RoomMessage::Snapshot(_)
+            | RoomMessage::MayRead { .. }
             | RoomMessage::Command(_)
             | RoomMessage::Operator { .. }
             | RoomMessage::Inspect(_) => {}
@@ -134,6 +139,7 @@ impl Actor {
             last_request_id: 0,
             commits: FuturesOrdered::new(),
             media: None,
+            clearing: None,
             rooms,
         }
     }
@@ -181,7 +187,12 @@ impl Actor {
                 reply,
             } => self.join(join, outbox, reply),
             RoomMessage::Command(command) => self.handle(command),
-            RoomMessage::Post { from, draft, reply } => self.post(from, draft, reply),
+            RoomMessage::Post {
+                from,
+                network,
+                draft,
+                reply,
+            } => self.post((from, network), draft, reply),
             RoomMessage::Operator { command, reply } => {
                 let effects = self.room.handle(Command::Operator(command), now());
                 let _ = reply.send(!effects.is_empty());
@@ -190,6 +201,9 @@ impl Actor {
             RoomMessage::Inspect(reply) => {
                 let media = self.media.as_ref().map(|(media, _)| media.inspect());
                 let _ = reply.send(Inspection::of(&self.room, media));
+            }
+            RoomMessage::MayRead { reader, reply } => {
+                let _ = reply.send(self.room.may_read(reader.as_ref()));
             }
             RoomMessage::Snapshot(reply) => drop(reply.send(self.room.snapshot())),
             #[cfg(test)]
@@ -227,7 +241,12 @@ impl Actor {
     }
 
     /// Posts the message of a plain form, within the room's rate limit for forms.
-    fn post(&mut self, from: Person, draft: ChatDraft, reply: FormReply) {
+    fn post(
+        &mut self,
+        (from, network): (Person, Option<Network>),
+        draft: ChatDraft,
+        reply: FormReply,
+    ) {
         if !self.rooms.inner.post_rates.allow(&self.name) {
             return self.answer_form(reply, Err(RoomError::TooManyMessages));
         }
@@ -237,6 +256,7 @@ impl Actor {
         self.handle(Command::Post {
             request_id,
             from,
+            network,
             draft,
         });
     }
@@ -287,6 +307,12 @@ impl Actor {
         match effect {
             Effect::Append { requester, message } => self.append(requester, message),
             Effect::Change { connection, change } => self.change(connection, change),
+            Effect::Record {
+                connection,
+                by,
+                record,
+            } => self.record(connection, by, record),
+            Effect::ClearMessages { connection } => self.clear_messages(connection),
             Effect::Send {
                 connection,
                 mut message,
@@ -344,6 +370,45 @@ impl Actor {
                 connection,
                 change,
                 outcome,
+            }
+        }));
+    }
+
+    /// Hands a change of the authority to the store. The commit returns as a command.
+    fn record(&mut self, connection: ConnectionId, by: ParticipantId, record: NewRecord) {
+        let (rooms, name) = (self.rooms.clone(), self.name.clone());
+        self.commits.push_back(Box::pin(async move {
+            let stored = rooms.inner.store.record(&name, record.clone()).await;
+            Command::Recorded {
+                connection,
+                by,
+                record,
+                result: stored.map_err(RoomError::from),
+            }
+        }));
+    }
+
+    /// Starts to delete every message of the room, unless that runs already. Clients load a
+    /// snapshot at its end.
+    fn clear_messages(&mut self, connection: ConnectionId) {
+        let (rooms, name) = (self.rooms.clone(), self.name.clone());
+        if self
+            .clearing
+            .as_ref()
+            .is_some_and(|task| !task.is_finished())
+        {
+            let busy = refusal(ErrorCode::Busy, None);
+            let slow = self.connections.send(connection, &busy);
+            return self.disconnect_slow(slow);
+        }
+        self.clearing = Some(tokio::spawn(async move {
+            static FAILED: LogThrottle = LogThrottle::new();
+            if let Err(error) = rooms.clear(&name).await {
+                log_throttle::error(
+                    &FAILED,
+                    &error,
+                    "the messages of a room could not be deleted",
+                );
             }
         }));
     }

@@ -7,6 +7,7 @@ use super::{
     budget::json_len,
     command::{CallRequest, ConnectionId, Effect, Now},
     media::MediaConnection,
+    moderation::MutedDevices,
     room::{ConnectionState, Room, broadcast, broadcast_except, refuse},
 };
 use crate::{
@@ -25,6 +26,8 @@ pub(super) struct CallSession {
     pub media: Option<MediaConnection>,
     /// Whether no other client may learn the addresses of this one.
     pub hide_address: bool,
+    /// The sources that reach nobody, as the SFU was told last.
+    pub muted: MutedDevices,
 }
 
 impl Room {
@@ -55,16 +58,20 @@ impl Room {
                 devices,
                 hide_address,
             } => {
+                let muted = self.muted_with(index, Some(devices));
                 let session = CallSession {
                     leg,
-                    devices,
+                    devices: muted.mask(devices),
                     media: None,
                     hide_address,
+                    muted,
                 };
                 self.enter_call(index, connection, session, now)
             }
             CallRequest::Leave => self.leave_call(index, now),
-            CallRequest::SetDevices(devices) => self.set_devices(index, connection, devices, now),
+            CallRequest::SetDevices { devices, unmute } => {
+                self.set_devices(index, connection, (devices, unmute), now)
+            }
             CallRequest::Signal { to, leg, signal } => {
                 self.route_signal(index, connection, &to, leg, signal, now)
             }
@@ -83,7 +90,12 @@ impl Room {
         session: CallSession,
         now: Now,
     ) -> Vec<Effect> {
-        let CallSession { leg, devices, .. } = session;
+        let CallSession {
+            leg,
+            devices,
+            muted,
+            ..
+        } = session;
         let former = self.members[index].call;
         let is_news = former.is_none_or(|former| (former.leg, former.devices) != (leg, devices));
         if is_news && !self.try_announce(index, now) {
@@ -101,6 +113,7 @@ impl Room {
         self.members[index].call = Some(CallSession { media, ..session });
         effects.extend(self.update_mode(now));
         effects.push(self.call_answer(index, connection));
+        effects.extend(media.map(|media| media.set_muted(muted)));
         effects.extend(media.map(MediaConnection::resync));
         if is_news {
             let person = CallPerson { id, leg, devices };
@@ -156,7 +169,7 @@ impl Room {
         &mut self,
         index: usize,
         connection: ConnectionId,
-        devices: Devices,
+        (devices, unmute): (Devices, bool),
         now: Now,
     ) -> Vec<Effect> {
         if self.members[index].call.is_none() {
@@ -165,13 +178,19 @@ impl Room {
         if !self.try_announce(index, now) {
             return refuse(connection, ErrorCode::TooManyMessages);
         }
+        let devices = match self.allow_devices(index, devices, unmute) {
+            Ok(devices) => devices,
+            Err(code) => return refuse(connection, code),
+        };
         let member = &mut self.members[index];
         if let Some(session) = &mut member.call {
             session.devices = devices;
         }
         let id = member.person.id.clone();
         let message = ServerMessage::Devices { id, devices };
-        vec![broadcast_except(connection, message)]
+        let mut effects = self.enforce_mutes(None, now);
+        effects.push(broadcast_except(connection, message));
+        effects
     }
 
     /// Whether the addresses of a session's client are hidden from other clients, by the client or

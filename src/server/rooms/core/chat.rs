@@ -11,6 +11,7 @@ use crate::{
     server::{
         error::refusal,
         limits::{ENVELOPE_BYTES, REACTIONS_BYTES, ROOM_PENDING},
+        net::Network,
         rooms::RoomError,
         store::{Appended, Change, Changed, Edit, NewMessage},
     },
@@ -47,7 +48,15 @@ impl Room {
                     return vec![refuse_message(connection, id, ErrorCode::TooManyMessages)];
                 }
                 let (by, at) = (self.members[index].person.id.clone(), now.unix_ms);
-                self.change(connection, Change { id, by, at, edit })
+                let moderates = edit == Edit::Delete && self.may_delete_others(index, &id);
+                let change = Change {
+                    id,
+                    by,
+                    at,
+                    edit,
+                    moderates,
+                };
+                self.change(connection, change)
             }
             ChatRequest::Typing => self.typing(index, connection, now),
         }
@@ -57,10 +66,14 @@ impl Room {
     pub(super) fn post(
         &mut self,
         request_id: RequestId,
-        from: Person,
+        (from, network): (Person, Option<Network>),
         draft: ChatDraft,
         now: Now,
     ) -> Vec<Effect> {
+        if let Err(error) = self.authorize_post(&from.id, network, now) {
+            let result = Err(error);
+            return vec![Effect::AnswerForm { request_id, result }];
+        }
         let cost = text_cost(draft.text.as_str());
         if !self.broadcast_budget.try_take(cost, now.instant) {
             let result = Err(RoomError::TooManyMessages);

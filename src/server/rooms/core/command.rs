@@ -3,13 +3,15 @@
 use super::operator::OperatorCommand;
 use crate::{
     protocol::{
-        ChatDraft, ChatMessage, CloseCode, Devices, Epoch, ErrorCode, Leg, MessageId, Nickname,
-        ParticipantId, Person, Seq, ServerMessage, SessionToken, Signal, Wanted,
+        ChatDraft, ChatMessage, ChatText, CloseCode, Devices, Epoch, ErrorCode, HostKey, Leg,
+        MessageId, Nickname, ParticipantId, Person, Role, Seq, ServerMessage, SessionToken,
+        SettingsChange, Signal, Source, Wanted,
     },
     server::{
+        net::Network,
         rooms::RoomError,
         sfu,
-        store::{Appended, Change, Changed, Edit, NewMessage},
+        store::{Appended, Change, Changed, Edit, NewMessage, NewRecord, Recorded},
     },
 };
 use std::time::Instant;
@@ -44,6 +46,12 @@ pub struct Join {
     pub nickname: Nickname,
     /// Epoch and `seq` of the last event received, where a former connection is resumed.
     pub seen: Option<(Epoch, Seq)>,
+    /// The host key that the client presents.
+    pub host_key: Option<HostKey>,
+    /// The key that a new room gets if the client presents none.
+    pub fresh_key: HostKey,
+    /// The network of the client; nothing for an address that is exempt from limits.
+    pub network: Option<Network>,
 }
 
 /// How a socket ended.
@@ -66,6 +74,64 @@ pub enum RoomRequest {
     Rename(Nickname),
     /// A request about the call.
     Call(CallRequest),
+    /// A request of a host.
+    Moderate(ModerationRequest),
+}
+
+/// A request of a host, its texts parsed.
+#[derive(Debug, Clone)]
+pub enum ModerationRequest {
+    /// Switch a source off.
+    Mute {
+        /// The participant; everybody of a lower role if absent.
+        who: Option<ParticipantId>,
+        /// The source; the audio of a screen goes with the screen.
+        source: Source,
+    },
+    /// Ask a participant to switch the microphone on.
+    AskToUnmute(ParticipantId),
+    /// Change the nickname of a participant.
+    Rename {
+        /// The participant whom it concerns.
+        who: ParticipantId,
+        /// The new nickname.
+        nickname: Nickname,
+    },
+    /// Give a participant a role.
+    SetRole {
+        /// The participant, who need not be here.
+        who: ParticipantId,
+        /// The new role.
+        role: Role,
+    },
+    /// End the stay of a participant.
+    Remove {
+        /// The participant whom it concerns.
+        who: ParticipantId,
+        /// What the participant reads.
+        reason: Option<ChatText>,
+    },
+    /// End the stay of a participant and keep them out.
+    Ban {
+        /// The participant whom it concerns.
+        who: ParticipantId,
+        /// What the participant reads.
+        reason: Option<ChatText>,
+        /// Whether the network of the participant is kept out, too.
+        address: bool,
+    },
+    /// Let a banned participant in again.
+    LiftBan(ParticipantId),
+    /// List the bans.
+    ListBans,
+    /// Delete every message of the room.
+    ClearMessages,
+    /// Announce something to everybody here.
+    Announce(ChatText),
+    /// Change the settings of the room.
+    SetRoom(SettingsChange),
+    /// End the stay of everybody.
+    EndMeeting,
 }
 
 /// A request of a member about the chat.
@@ -99,7 +165,12 @@ pub enum CallRequest {
     /// Leave the call and stay in the room.
     Leave,
     /// Switch devices on or off.
-    SetDevices(Devices),
+    SetDevices {
+        /// The devices that are on.
+        devices: Devices,
+        /// Whether that includes those that a host has switched off.
+        unmute: bool,
+    },
     /// Send a description or a candidate to one person in the call.
     Signal {
         /// The receiver, who is in the same call.
@@ -154,8 +225,21 @@ pub enum Command {
         request_id: RequestId,
         /// The author, who need not be in the room.
         from: Person,
+        /// The network of the author; nothing for an address that is exempt from limits.
+        network: Option<Network>,
         /// The message, its text already parsed.
         draft: ChatDraft,
+    },
+    /// The result of an [`Effect::Record`].
+    Recorded {
+        /// The socket that asked for the change.
+        connection: ConnectionId,
+        /// The participant who asked for it.
+        by: ParticipantId,
+        /// The change as the store received it.
+        record: NewRecord,
+        /// The outcome, or why nothing was stored.
+        result: Result<Recorded, RoomError>,
     },
     /// The result of an [`Effect::Append`].
     Stored {
@@ -203,6 +287,20 @@ pub enum Effect {
         connection: ConnectionId,
         /// The change with its author and the time it arrived.
         change: Change,
+    },
+    /// Change the authority of the room and return [`Command::Recorded`].
+    Record {
+        /// The socket that asked for the change.
+        connection: ConnectionId,
+        /// The participant who asked for it.
+        by: ParticipantId,
+        /// The change with the time it arrived.
+        record: NewRecord,
+    },
+    /// Delete every message of the room, beside other work. A failure is reported to the socket.
+    ClearMessages {
+        /// The socket that asked for it.
+        connection: ConnectionId,
     },
     /// Send a message to one socket.
     Send {

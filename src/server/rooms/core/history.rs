@@ -3,7 +3,9 @@
 //! History holds no more than fits into one frame, because an answer is one frame.
 
 use crate::{
-    protocol::{ChatMessage, HISTORY_PAGE, MAX_FRAME_BYTES, MAX_HISTORY_PAGE, Seq},
+    protocol::{
+        ChatMessage, HISTORY_PAGE, MAX_FRAME_BYTES, MAX_HISTORY_PAGE, MessageId, ParticipantId, Seq,
+    },
     server::store::Page,
 };
 use std::collections::VecDeque;
@@ -59,6 +61,17 @@ impl History {
     /// The `seq` of the newest event.
     pub fn seq(&self) -> Seq {
         self.seq
+    }
+
+    /// Notes an event that is not about a message.
+    pub fn advance(&mut self, seq: Seq) {
+        self.seq = self.seq.max(seq);
+    }
+
+    /// The author of a message, if it is in memory.
+    pub fn author(&self, id: &MessageId) -> Option<&ParticipantId> {
+        let found = self.messages.iter().find(|(message, _)| message.id == *id);
+        found.map(|(message, _)| &message.from.id)
     }
 
     /// Appends the next message, and evicts the oldest ones that no longer fit into one frame.

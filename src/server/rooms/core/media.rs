@@ -2,11 +2,12 @@
 //!
 //! The room forwards commands to the SFU and events from it, and decides the [`Mode`]. A call with
 //! more people than the operator allows browser to browser moves to the SFU at once, and so does
-//! a call with a member who hides their address. A small call moves back after a delay, so that
+//! a call with a member who hides their address or whom a host has muted. A small call moves back after a delay, so that
 //! one person who enters and leaves does not make everybody renegotiate.
 
 use super::{
     command::{ConnectionId, Effect, Now},
+    moderation::MutedDevices,
     room::{ConnectionState, Room, broadcast, refuse},
 };
 use crate::{
@@ -30,6 +31,14 @@ impl MediaConnection {
     /// Closes the connection.
     pub(super) fn close(self) -> Effect {
         Effect::Media(Media::Close { peer: self.key })
+    }
+
+    /// Replaces the sources that the SFU forwards to nobody.
+    pub(super) fn set_muted(self, muted: MutedDevices) -> Effect {
+        Effect::Media(Media::SetMuted {
+            peer: self.key,
+            sources: muted.sources().into_iter().collect(),
+        })
     }
 
     /// Makes the SFU send its state again: the client may have missed some of it.
@@ -88,6 +97,10 @@ impl Room {
             person: self.members[index].person.id.clone(),
             offer,
         }));
+        let is_new = session.media.map(|media| media.key) != Some(media.key);
+        if is_new && !session.muted.is_empty() {
+            effects.push(media.set_muted(session.muted));
+        }
         effects
     }
 
@@ -178,9 +191,10 @@ impl Room {
     pub(super) fn update_mode(&mut self, now: Now) -> Vec<Effect> {
         let people = self.members.iter().filter(|m| m.call.is_some()).count();
         let p2p_max = self.rules.p2p_max;
-        let fits_p2p = p2p_max > 0 && people <= p2p_max && !self.hides_addresses();
+        let needs_sfu = self.hides_addresses() || self.has_muted();
+        let fits_p2p = p2p_max > 0 && people <= p2p_max && !needs_sfu;
         match self.mode {
-            Mode::P2p if people > p2p_max || self.hides_addresses() => self.switch_mode(Mode::Sfu),
+            Mode::P2p if people > p2p_max || needs_sfu => self.switch_mode(Mode::Sfu),
             Mode::P2p => Vec::new(),
             Mode::Sfu if !fits_p2p => {
                 self.p2p_at = None;

@@ -1,7 +1,8 @@
 //! The state of a room: takes [`command`]s and returns effects.
 //!
 //! Pure: uses no clock, no socket and no random numbers. [`room`] holds the state and dispatches
-//! commands; [`presence`], [`chat`], [`call`], [`media`] and [`operator`] each handle one kind of
+//! commands; [`presence`], [`chat`], [`call`], [`media`], [`moderation`] and
+//! [`operator`] each handle one kind of
 //! command.
 //! [`history`] holds the end of the log in memory, [`budget`] the rate limits of each member.
 
@@ -11,6 +12,9 @@ pub mod chat;
 pub mod command;
 pub mod history;
 pub mod media;
+pub mod moderation;
+#[cfg(test)]
+mod moderation_properties;
 pub mod operator;
 pub mod presence;
 #[cfg(test)]

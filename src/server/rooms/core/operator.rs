@@ -51,7 +51,7 @@ impl Room {
             OperatorCommand::Close => self.close(now),
             OperatorCommand::Remove(id) => self.remove(&id, now),
             OperatorCommand::Announce(text) => {
-                vec![broadcast(ServerMessage::Announcement { text })]
+                vec![broadcast(ServerMessage::Announcement { text, from: None })]
             }
             OperatorCommand::Restart(epoch) => {
                 self.epoch = epoch;
@@ -75,7 +75,7 @@ impl Room {
     }
 
     /// Ends the stay of everybody, and expects nobody back.
-    fn close(&mut self, now: Now) -> Vec<Effect> {
+    pub(super) fn close(&mut self, now: Now) -> Vec<Effect> {
         // The sockets first: a closed one receives no `left` of the others.
         let mut effects = self.close_sockets(CloseCode::RoomClosed);
         while let Some(last) = self.members.len().checked_sub(1) {
@@ -118,6 +118,7 @@ mod tests {
     use super::*;
     use crate::protocol::{Nickname, RoomName};
     use crate::server::{
+        authority::{Authority, new_host_key},
         identity::{new_session_token, participant_id},
         rooms::{
             RoomRules,
@@ -152,7 +153,13 @@ mod tests {
         };
         let name = RoomName::parse("team").expect("valid");
         let epoch = Epoch::parse("e").expect("valid");
-        let mut room = Room::new(name, epoch, History::default(), rules);
+        let mut room = Room::new(
+            name,
+            epoch,
+            History::default(),
+            Some(Authority::default()),
+            rules,
+        );
         let ids = (1..=people).map(|connection| {
             let session = new_session_token();
             let id = participant_id(&session);
@@ -162,6 +169,9 @@ mod tests {
                 session,
                 nickname: Nickname::parse("Ann").expect("valid"),
                 seen: None,
+                host_key: None,
+                fresh_key: new_host_key(),
+                network: None,
             };
             room.handle(Command::Join(join), now());
             id

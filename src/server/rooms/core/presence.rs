@@ -10,16 +10,20 @@ use super::{
     budget::MemberBudget,
     command::{ConnectionId, Departure, Effect, Join, Now},
     history::MissedEvents,
+    moderation::Moderated,
     room::{ConnectionState, Member, Room, broadcast, broadcast_except, refuse},
 };
-use crate::protocol::{
-    CloseCode, Epoch, ErrorCode, Joined, MAX_FRAME_BYTES, Mode, Nickname, Person, Seq,
-    ServerMessage,
+use crate::{
+    protocol::{
+        Action, CloseCode, Epoch, ErrorCode, HostKey, Joined, MAX_FRAME_BYTES, Mode, Nickname,
+        Person, Seq, ServerMessage,
+    },
+    server::authority::{AuthorityEvent, HostKeyHash},
 };
 use std::time::Instant;
 
-/// Bytes of a `joined` frame besides people, call and history.
-const JOINED_FRAME_BYTES: usize = 512;
+/// Bytes of a `joined` frame besides people, call, roles and history.
+const JOINED_FRAME_BYTES: usize = 1024;
 /// Minimum number of bytes for history in a `joined` frame: one message of 4000 characters of four
 /// bytes, and its envelope.
 const MIN_HISTORY_BYTES: usize = 20 * 1024;
@@ -38,20 +42,70 @@ impl Room {
     pub(super) fn join(&mut self, join: Join, now: Now) -> Vec<Effect> {
         match self.index_of(&join.id) {
             Some(index) => self.replace_connection(index, join, now),
-            None if self.members.len() >= self.rules.capacity => vec![Effect::RefuseJoin {
-                connection: join.connection,
-                code: ErrorCode::RoomFull,
-            }],
-            None => self.admit(join, now),
+            None => match self.refusal_of(&join, now) {
+                Some(code) => vec![Effect::RefuseJoin {
+                    connection: join.connection,
+                    code,
+                }],
+                None => self.admit(join, now),
+            },
         }
+    }
+
+    /// Why a person who is not here may not enter; nothing if they may. Neither a ban nor a lock
+    /// keeps out who holds the key.
+    fn refusal_of(&self, join: &Join, now: Now) -> Option<ErrorCode> {
+        let holds_key = self.holds_key(join);
+        let mut bans = self.authority.bans(now.unix_ms);
+        if !holds_key && bans.any(|ban| ban.is_about(&join.id, join.network)) {
+            return Some(ErrorCode::Banned);
+        }
+        if !holds_key && !self.is_away(join) && !self.authority.admits(&join.id) {
+            return Some(ErrorCode::RoomLocked);
+        }
+        let is_full = self.members.len() >= self.rules.capacity;
+        is_full.then_some(ErrorCode::RoomFull)
+    }
+
+    /// Whether the person is expected back.
+    fn is_away(&self, join: &Join) -> bool {
+        self.away.iter().any(|away| away.person.id == join.id)
+    }
+
+    /// Whether the person shows the host key of the room.
+    fn holds_key(&self, join: &Join) -> bool {
+        let hash = join.host_key.as_ref().map(HostKeyHash::of);
+        hash.is_some_and(|hash| self.authority.is_host_key(&hash))
+    }
+
+    /// Gives a new room its host key: the one that the first person presents, or a fresh one.
+    /// Returns the key, and the effects that store its hash.
+    fn claim(&mut self, join: &Join, now: Now) -> Option<(HostKey, Vec<Effect>)> {
+        if !std::mem::take(&mut self.is_new) {
+            return None;
+        }
+        let key = join
+            .host_key
+            .clone()
+            .unwrap_or_else(|| join.fresh_key.clone());
+        let event = AuthorityEvent::HostKey(HostKeyHash::of(&key));
+        // The person is a host at once; the store makes it last.
+        let _ = self.authority.apply(&event, now.unix_ms);
+        let stored = self.record(join.connection, join.id.clone(), event, now);
+        Some((key, stored))
     }
 
     /// Adds a member and sends `entered` to the others.
     fn admit(&mut self, join: Join, now: Now) -> Vec<Effect> {
         let back = self.is_returning(&join, now);
+        let claimed = self.claim(&join, now);
+        let (key, stored) = claimed.unzip();
         self.away.retain(|away| away.person.id != join.id);
         let person = Person::new(join.id.clone(), join.nickname.clone());
         self.members.push(Member {
+            holds_key: key.is_some() || self.holds_key(&join),
+            moderated: Moderated::default(),
+            network: join.network,
             person: person.clone(),
             connection_state: ConnectionState::Connected(join.connection),
             call: None,
@@ -59,24 +113,29 @@ impl Room {
             budget: MemberBudget::new(self.rules.p2p_max),
             due_subscription: None,
         });
+        let index = self.members.len() - 1;
+        let presence = self.update_host_presence(now);
         let entered = ServerMessage::Entered {
             person,
             count: self.count(),
             back,
+            role: self.role(index),
         };
-        vec![
-            self.join_answer(&join),
+        let mut effects = vec![
+            self.join_answer(index, &join, key),
             broadcast_except(join.connection, entered),
             Effect::SummaryChanged,
-        ]
+        ];
+        effects.extend(presence);
+        effects.extend(stored.into_iter().flatten());
+        effects
     }
 
     /// Whether a person is away, or was here before the server restarted.
     fn is_returning(&self, join: &Join, now: Now) -> bool {
-        let away = self.away.iter().any(|away| away.person.id == join.id);
         let restarted = now.instant < self.rules.started + self.rules.away;
         let seen = join.seen.as_ref();
-        away || (restarted && seen.is_some_and(|(epoch, _)| *epoch == self.epoch))
+        self.is_away(join) || (restarted && seen.is_some_and(|(epoch, _)| *epoch == self.epoch))
     }
 
     /// Gives a member a new socket and closes the former one. The others are notified of a new
@@ -87,7 +146,8 @@ impl Room {
         // A new nickname counts against the same rate limit as `nickname`, so that a client cannot
         // bypass it by reconnecting.
         let is_same = self.members[index].person.nickname == join.nickname;
-        let may_rename = is_same || self.try_announce(index, now);
+        let may_rename = is_same
+            || (self.may(index, Action::ChangeNickname, None) && self.try_announce(index, now));
         let renamed = may_rename.then(|| self.set_nickname(index, join.nickname.clone()));
         let mut effects = Vec::new();
         if let ConnectionState::Connected(connection) = former {
@@ -96,16 +156,25 @@ impl Room {
                 code: CloseCode::Replaced,
             });
         }
-        effects.push(self.join_answer(&join));
+        let shows_key = self.holds_key(&join) && !self.members[index].holds_key;
+        self.members[index].holds_key |= shows_key;
+        self.members[index].network = join.network;
+        effects.push(self.join_answer(index, &join, None));
+        if shows_key {
+            effects.push(self.role_changed(index));
+            effects.extend(self.update_host_presence(now));
+            effects.extend(self.enforce_mutes(None, now));
+        }
         let renamed = renamed.flatten();
         effects.extend(renamed.map(|message| broadcast_except(join.connection, message)));
         effects
     }
 
     /// The answer to `join`.
-    fn join_answer(&self, join: &Join) -> Effect {
+    fn join_answer(&self, index: usize, join: &Join, host_key: Option<HostKey>) -> Effect {
         let (people, call) = (self.people(), self.call());
-        let bytes = history_bytes(&people, call.len());
+        let roles = self.roles();
+        let bytes = history_bytes(&people, call.len(), roles.len());
         let missed = self.missed(join, bytes);
         let resumed = missed.is_some();
         let (history, changed, more) = match missed {
@@ -126,6 +195,11 @@ impl Room {
             changed,
             more,
             call,
+            role: self.role(index),
+            roles,
+            room: self.authority.settings(),
+            muted: self.muted(index).devices(),
+            host_key,
         };
         Effect::Send {
             connection: join.connection,
@@ -157,7 +231,11 @@ impl Room {
     }
 
     /// Gives a member a nickname. Returns `renamed`, unless the nickname is the same.
-    fn set_nickname(&mut self, index: usize, nickname: Nickname) -> Option<ServerMessage> {
+    pub(super) fn set_nickname(
+        &mut self,
+        index: usize,
+        nickname: Nickname,
+    ) -> Option<ServerMessage> {
         let person = &mut self.members[index].person;
         if person.nickname == nickname {
             return None;
@@ -226,6 +304,11 @@ impl Room {
         }
         effects.extend(self.retain_away(|away| away.until > now.instant));
         effects.extend(self.send_due_subscriptions(now));
+        let presence = self.update_host_presence(now);
+        if !presence.is_empty() {
+            effects.extend(presence);
+            effects.extend(self.enforce_mutes(None, now));
+        }
         effects.extend(self.update_mode(now));
         effects
     }
@@ -252,6 +335,7 @@ impl Room {
             away,
         }));
         effects.push(Effect::SummaryChanged);
+        effects.extend(self.update_host_presence(now));
         if self.away.len() > self.rules.capacity {
             let longest = self.away[0].person.id.clone();
             effects.extend(self.retain_away(|away| away.person.id != longest));
@@ -280,12 +364,14 @@ impl Room {
 }
 
 /// Bytes of a `joined` frame that are left for history.
-fn history_bytes(people: &[Person], in_call: usize) -> usize {
+fn history_bytes(people: &[Person], in_call: usize, roles: usize) -> usize {
     /// Bytes of a person's entry besides the nickname and its look, either of which escaping may
     /// double.
     const PERSON_BYTES: usize = 70;
     /// Bytes of an entry of the call.
     const CALL_BYTES: usize = 124;
+    /// Bytes of an entry of the roles.
+    const ROLE_BYTES: usize = 60;
     let names: usize = people
         .iter()
         .map(|p| {
@@ -293,6 +379,6 @@ fn history_bytes(people: &[Person], in_call: usize) -> usize {
             PERSON_BYTES + 2 * (p.nickname.as_str().len() + look)
         })
         .sum();
-    let taken = JOINED_FRAME_BYTES + names + CALL_BYTES * in_call;
+    let taken = JOINED_FRAME_BYTES + names + CALL_BYTES * in_call + ROLE_BYTES * roles;
     MAX_FRAME_BYTES.saturating_sub(taken).max(MIN_HISTORY_BYTES)
 }

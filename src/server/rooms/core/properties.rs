@@ -20,6 +20,7 @@ use crate::{
         Nickname, ParticipantId, Person, RoomName, Seq, ServerMessage, SessionToken, Signal,
     },
     server::{
+        authority::{Authority, new_host_key},
         identity::participant_id,
         store::{Appended, Change, Changed, Edit, NewMessage},
     },
@@ -264,7 +265,8 @@ impl World {
         let room = |number: usize| {
             let name = RoomName::parse(&format!("room {number}")).expect("valid");
             let epoch = Epoch::parse(&format!("epoch {number}")).expect("valid");
-            Room::new(name, epoch, History::default(), rules.clone())
+            let authority = Some(Authority::default());
+            Room::new(name, epoch, History::default(), authority, rules.clone())
         };
         Self {
             rooms: (0..ROOMS).map(room).collect(),
@@ -358,6 +360,7 @@ impl World {
                     Command::Post {
                         request_id,
                         from,
+                        network: None,
                         draft,
                     },
                 );
@@ -392,7 +395,13 @@ impl World {
                     camera,
                     ..Devices::default()
                 };
-                self.handle_request(socket, RoomRequest::Call(CallRequest::SetDevices(devices)));
+                self.handle_request(
+                    socket,
+                    RoomRequest::Call(CallRequest::SetDevices {
+                        devices,
+                        unmute: false,
+                    }),
+                );
             }
             Action::Signal { socket, to, leg } => {
                 let to = participant_id(&session(to));
@@ -457,6 +466,9 @@ impl World {
                 id,
                 nickname,
                 seen,
+                host_key: None,
+                fresh_key: new_host_key(),
+                network: None,
             }),
         );
     }
@@ -511,6 +523,9 @@ impl World {
                         .push((room, Waiting::Append(requester, message)));
                 }
                 Effect::Media(_) => {}
+                Effect::Record { .. } | Effect::ClearMessages { .. } => {
+                    panic!("no member of these rooms is a host");
+                }
                 Effect::Change { connection, change } => {
                     self.pending
                         .push((room, Waiting::Change(connection, change)));

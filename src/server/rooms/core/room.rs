@@ -8,8 +8,9 @@
 use super::{
     budget::{BroadcastBudget, MemberBudget, bucket_for_people},
     call::CallSession,
-    command::{Command, ConnectionId, Effect, Now, RoomRequest},
+    command::{ChatRequest, Command, ConnectionId, Effect, Now, RoomRequest},
     history::History,
+    moderation::{HostPresence, Moderated},
     presence::AwayMember,
 };
 use crate::{
@@ -17,7 +18,10 @@ use crate::{
         Epoch, ErrorCode, IceServer, MAX_FRAME_BYTES, Mode, ParticipantId, Person, RoomName,
         RoomSummary, ServerMessage, Wanted,
     },
-    server::{error::refusal, limits::ROOM_OFFERS, rooms::RoomSnapshot, token_bucket::TokenBucket},
+    server::{
+        authority::Authority, error::refusal, limits::ROOM_OFFERS, net::Network,
+        rooms::RoomSnapshot, token_bucket::TokenBucket,
+    },
 };
 use std::{
     sync::Arc,
@@ -79,6 +83,12 @@ pub(super) struct Member {
     pub budget: MemberBudget,
     /// A delayed subscription, and the time at which it goes to the SFU.
     pub due_subscription: Option<(Instant, Vec<Wanted>)>,
+    /// Whether the member has shown the host key.
+    pub holds_key: bool,
+    /// What hosts have done to the member.
+    pub moderated: Moderated,
+    /// The network of the member; nothing for an address that is exempt from limits.
+    pub network: Option<Network>,
 }
 
 impl Member {
@@ -115,12 +125,27 @@ pub struct Room {
     pub(super) p2p_at: Option<Instant>,
     /// Counts the peers opened at the SFU, for their keys.
     pub(super) peers: u64,
+    /// The host key, the settings, the roles and the bans.
+    pub(super) authority: Authority,
+    /// Whether the room is not stored yet: the first member gets the host key.
+    pub(super) is_new: bool,
+    /// Whether a host is here.
+    pub(super) host_presence: HostPresence,
 }
 
 impl Room {
-    /// An empty room with this log.
-    pub fn new(name: RoomName, epoch: Epoch, history: History, rules: RoomRules) -> Self {
+    /// An empty room with this log. Without an authority the room is not stored yet.
+    pub fn new(
+        name: RoomName,
+        epoch: Epoch,
+        history: History,
+        authority: Option<Authority>,
+        rules: RoomRules,
+    ) -> Self {
         Self {
+            is_new: authority.is_none(),
+            authority: authority.unwrap_or_default(),
+            host_presence: HostPresence::default(),
             name,
             epoch,
             history,
@@ -154,8 +179,15 @@ impl Room {
             Command::Post {
                 request_id,
                 from,
+                network,
                 draft,
-            } => self.post(request_id, from, draft, now),
+            } => self.post(request_id, (from, network), draft, now),
+            Command::Recorded {
+                connection,
+                by,
+                record,
+                result,
+            } => self.on_recorded(connection, by, record, result, now),
             Command::Stored {
                 requester,
                 id,
@@ -190,7 +222,8 @@ impl Room {
         let subscriptions = subscriptions.map(|(at, _)| *at);
         let away = self.away.iter().map(|away| away.until);
         let deadlines = unconnected.chain(away).chain(subscriptions);
-        deadlines.chain(self.p2p_at).min()
+        let deadlines = deadlines.chain(self.p2p_at);
+        deadlines.chain(self.acting_host_at()).min()
     }
 
     /// Whether the room has no members and no away people, and no pending answer of the store.
@@ -218,6 +251,7 @@ impl Room {
             epoch: self.epoch.clone(),
             seq: self.history.seq(),
             call: self.call(),
+            locked: self.authority.settings().locked,
             full: self.members.len() >= self.rules.capacity,
         }
     }
@@ -258,10 +292,14 @@ impl Room {
         let Some(index) = self.members.iter().position(|m| m.is_at(connection)) else {
             return Vec::new();
         };
+        if let Err(code) = self.authorize(index, &request) {
+            return vec![refuse_request(connection, &request, code)];
+        }
         match request {
             RoomRequest::Chat(request) => self.handle_chat(index, connection, request, now),
             RoomRequest::Rename(nickname) => self.rename(index, connection, nickname, now),
             RoomRequest::Call(request) => self.handle_call(index, connection, request, now),
+            RoomRequest::Moderate(request) => self.moderate(index, connection, request, now),
         }
     }
 }
@@ -273,6 +311,22 @@ pub(super) fn refuse(connection: ConnectionId, code: ErrorCode) -> Vec<Effect> {
         connection,
         message,
     }]
+}
+
+/// Refuses a request, by the id of its chat message if it is about one.
+fn refuse_request(connection: ConnectionId, request: &RoomRequest, code: ErrorCode) -> Effect {
+    let id = match request {
+        RoomRequest::Chat(ChatRequest::Send(draft)) => Some(draft.id),
+        RoomRequest::Chat(ChatRequest::Change { id, .. }) => Some(*id),
+        RoomRequest::Chat(ChatRequest::Typing)
+        | RoomRequest::Rename(_)
+        | RoomRequest::Call(_)
+        | RoomRequest::Moderate(_) => None,
+    };
+    Effect::Send {
+        connection,
+        message: refusal(code, id),
+    }
 }
 
 /// Sends a message to everybody.

@@ -16,6 +16,7 @@ use crate::{
         Wanted,
     },
     server::{
+        authority::{Authority, new_host_key},
         identity::{new_session_token, participant_id},
         limits::ROOM_PENDING,
         sfu::{self, Offer, PeerKey},
@@ -50,6 +51,7 @@ fn room_for(p2p_max: usize, hide_addresses: bool) -> Room {
         name,
         Epoch::parse("e").expect("valid"),
         History::default(),
+        Some(Authority::default()),
         rules,
     )
 }
@@ -62,6 +64,9 @@ fn join(connection: u64) -> Command {
         session,
         nickname: Nickname::parse("Ann").expect("valid"),
         seen: None,
+        host_key: None,
+        fresh_key: new_host_key(),
+        network: None,
     })
 }
 
@@ -318,7 +323,13 @@ fn a_return_within_two_minutes_or_after_a_restart_is_marked_as_back() {
     let mut fresh = self::room();
     fresh.rules.started = start;
     let seen = Some((Epoch::parse("e").expect("valid"), 0));
-    let ben = Join { seen, ..ann };
+    let ben = Join {
+        seen,
+        host_key: None,
+        fresh_key: new_host_key(),
+        network: None,
+        ..ann
+    };
     assert_eq!(back_flag_of_join(&mut fresh, &ben, 1, at(3)), Some(true));
     let epoch = Epoch::parse("other").expect("valid");
     let cleo = Join {

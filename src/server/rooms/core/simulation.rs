@@ -22,6 +22,7 @@ use crate::{
         ServerMessage, SessionToken,
     },
     server::{
+        authority::{Authority, new_host_key},
         identity::participant_id,
         store::{Appended, Change, Changed, Edit, NewMessage, Page},
     },
@@ -100,7 +101,7 @@ impl Disk {
         };
         let history = History::new(self.seq, 0, newest, changes);
         let name = RoomName::parse("team").expect("valid");
-        Room::new(name, epoch(), history, rules)
+        Room::new(name, epoch(), history, Some(Authority::default()), rules)
     }
 }
 
@@ -255,6 +256,7 @@ impl World {
             room: "team".to_owned(),
             nickname: format!("Guest {who}"),
             resume,
+            host_key: None,
         };
         client.link = Some(Link {
             connection: ConnectionId(self.connections),
@@ -315,6 +317,9 @@ impl World {
                 session,
                 nickname: Nickname::parse(&nickname).expect("valid"),
                 seen: resume.map(|resume| (resume.epoch, resume.seq)),
+                host_key: None,
+                fresh_key: new_host_key(),
+                network: None,
             }),
             ClientMessage::Chat(draft) => {
                 let draft = draft.parse().expect("valid");
@@ -409,6 +414,9 @@ impl World {
     fn run(&mut self, effect: Effect) {
         match effect {
             Effect::Media(_) => {}
+            Effect::Record { .. } | Effect::ClearMessages { .. } => {
+                panic!("no client of the simulation is a host");
+            }
             Effect::Append { requester, message } if self.sabotage == Some(Sabotage::EarlyAck) => {
                 // Acknowledged at once, but durable only after the commit.
                 let seq = self.disk.seq + 1 + self.jobs.len() as Seq;

@@ -1,0 +1,727 @@
+//! Moderation: what a member may do, and what hosts do to others.
+//!
+//! [`Room::authorize`] is the only place that decides whether a request is allowed; the table is
+//! [`permit`]. What lasts (settings, roles, bans) is recorded in the store first and takes effect
+//! when it is durable. What concerns the present (mute, remove) takes effect at once.
+
+use super::{
+    command::{
+        CallRequest, ChatRequest, ConnectionId, Effect, ModerationRequest, Now, RoomRequest,
+    },
+    room::{ConnectionState, Room, broadcast, broadcast_except, refuse},
+};
+use crate::{
+    protocol::{
+        Action, Ban, ChatText, CloseCode, Devices, ErrorCode, MessageId, ParticipantId, Person,
+        Role, RoleOf, ServerMessage, Source, permit,
+    },
+    server::{
+        authority::{AuthorityEvent, BAN_LASTS, StoredBan},
+        limits::ROOM_PENDING,
+        net::Network,
+        rooms::RoomError,
+        store::{Edit, NewRecord, Recorded},
+    },
+};
+use std::time::{Duration, Instant};
+
+/// How long no host is here before a co-host acts as host. 5 min: longer than a restart or a
+/// change of the network takes.
+const HOST_ABSENT: Duration = Duration::from_secs(5 * 60);
+
+/// The sources of a member that reach nobody.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct MutedDevices {
+    /// Whether the microphone reaches nobody.
+    pub microphone: bool,
+    /// Whether the camera reaches nobody.
+    pub camera: bool,
+    /// Whether the screen reaches nobody.
+    pub screen: bool,
+    /// The audio of the screen: together with the screen, and without a screen together with the
+    /// microphone, because a page may send a voice as the audio of a screen.
+    pub screen_audio: bool,
+}
+
+impl MutedDevices {
+    /// Whether no source is muted.
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+
+    /// The muted sources, in order.
+    pub fn sources(self) -> Vec<Source> {
+        let is_muted = |source: &Source| match source {
+            Source::Microphone => self.microphone,
+            Source::Camera => self.camera,
+            Source::Screen => self.screen,
+            Source::ScreenAudio => self.screen_audio,
+        };
+        Source::ALL.into_iter().filter(is_muted).collect()
+    }
+
+    /// The muted sources as the page of the member names them: those of its devices.
+    pub fn devices(self) -> Vec<Source> {
+        let is_device = |source: &Source| *source != Source::ScreenAudio;
+        self.sources().into_iter().filter(is_device).collect()
+    }
+
+    /// The devices that stay on.
+    pub fn mask(self, devices: Devices) -> Devices {
+        Devices {
+            microphone: devices.microphone && !self.microphone,
+            camera: devices.camera && !self.camera,
+            screen: devices.screen && !self.screen,
+        }
+    }
+
+    /// Those of these sources that `other` does not have.
+    fn without(self, other: Self) -> Self {
+        Self {
+            microphone: self.microphone && !other.microphone,
+            camera: self.camera && !other.camera,
+            screen: self.screen && !other.screen,
+            screen_audio: self.screen_audio && !other.screen_audio,
+        }
+    }
+
+    /// Mutes a source.
+    fn mute(&mut self, source: Source) {
+        match source {
+            Source::Microphone => self.microphone = true,
+            Source::Camera => self.camera = true,
+            Source::Screen | Source::ScreenAudio => self.screen = true,
+        }
+    }
+}
+
+/// What hosts have done to a member for the duration of the stay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Moderated {
+    /// The sources that a host switched off and the member has not switched on again.
+    pub muted: MutedDevices,
+    /// Whether a host asked the member to unmute, where hosts unmute.
+    pub may_unmute: bool,
+}
+
+/// Why no host is needed, or who acts as one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum HostPresence {
+    /// A host is here, or the room has no host key.
+    #[default]
+    NotNeeded,
+    /// No host is here since this time.
+    Absent(Instant),
+    /// No host is here, and this co-host acts as one.
+    Acting(ParticipantId),
+}
+
+impl Room {
+    /// The role of the member at `index`.
+    pub(super) fn role(&self, index: usize) -> Role {
+        let member = &self.members[index];
+        if member.holds_key || self.host_presence == HostPresence::Acting(member.person.id.clone())
+        {
+            return Role::Host;
+        }
+        self.authority.role_of(&member.person.id)
+    }
+
+    /// The role of a participant, who need not be here.
+    fn role_of(&self, id: &ParticipantId) -> Role {
+        match self.index_of(id) {
+            Some(index) => self.role(index),
+            None => self.authority.role_of(id),
+        }
+    }
+
+    /// The members whose role is not guest.
+    pub(super) fn roles(&self) -> Vec<RoleOf> {
+        let roles = (0..self.members.len()).map(|index| RoleOf {
+            id: self.members[index].person.id.clone(),
+            role: self.role(index),
+        });
+        roles.filter(|of| !of.role.is_default()).collect()
+    }
+
+    /// Whether a member may do something, to a participant of the role `target` if it concerns one.
+    pub(super) fn may(&self, index: usize, action: Action, target: Option<Role>) -> bool {
+        let powers = self.authority.settings().powers;
+        permit(self.role(index), action, target, &powers).is_ok()
+    }
+
+    /// Decides whether a member's request is allowed.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotAllowed`], or [`ErrorCode::NoSuchPerson`] for an action on oneself.
+    pub(super) fn authorize(&self, index: usize, request: &RoomRequest) -> Result<(), ErrorCode> {
+        let (action, target) = required(request);
+        if target == Some(&self.members[index].person.id) {
+            return Err(ErrorCode::NoSuchPerson);
+        }
+        let target = target.map(|id| self.role_of(id));
+        match self.may(index, action, target) {
+            true => Ok(()),
+            false => Err(ErrorCode::NotAllowed),
+        }
+    }
+
+    /// Decides whether the author of a plain form, who need not be here, may write.
+    ///
+    /// # Errors
+    /// [`RoomError::Denied`] with the code.
+    pub(super) fn authorize_post(
+        &self,
+        author: &ParticipantId,
+        network: Option<Network>,
+        now: Now,
+    ) -> Result<(), RoomError> {
+        let mut bans = self.authority.bans(now.unix_ms);
+        if bans.any(|ban| ban.is_about(author, network)) {
+            return Err(RoomError::Denied(ErrorCode::Banned));
+        }
+        if self.index_of(author).is_none() && !self.authority.admits(author) {
+            return Err(RoomError::Denied(ErrorCode::RoomLocked));
+        }
+        let powers = self.authority.settings().powers;
+        permit(self.role_of(author), Action::SendMessage, None, &powers)
+            .map_err(|_| RoomError::Denied(ErrorCode::NotAllowed))
+    }
+
+    /// Whether a participant may read stored messages: the room is not locked, or they are here.
+    pub fn may_read(&self, reader: Option<&ParticipantId>) -> bool {
+        let is_here = reader.is_some_and(|reader| self.index_of(reader).is_some());
+        is_here || !self.authority.settings().locked
+    }
+
+    /// Whether a member may delete this message, if it is of another participant. The author of a
+    /// message that is not in memory is unknown, and counts as a co-host.
+    pub(super) fn may_delete_others(&self, index: usize, id: &MessageId) -> bool {
+        let author = self.history.author(id).map(|author| self.role_of(author));
+        let target = Some(author.unwrap_or(Role::CoHost));
+        self.may(index, Action::DeleteOthersMessage, target)
+    }
+
+    /// The sources of a member that reach nobody: switched off by a host, not among the features of
+    /// the role, or, where hosts unmute, not allowed yet.
+    pub(super) fn muted(&self, index: usize) -> MutedDevices {
+        let session = self.members[index].call;
+        self.muted_with(index, session.map(|session| session.devices))
+    }
+
+    /// As [`Room::muted`], for a member who has these devices on.
+    pub(super) fn muted_with(&self, index: usize, devices: Option<Devices>) -> MutedDevices {
+        let Moderated { muted, may_unmute } = self.members[index].moderated;
+        let may = |action| self.may(index, action, None);
+        let waits = self.waits_for_host(index) && !may_unmute;
+        let microphone = muted.microphone || waits || !may(Action::UseMicrophone);
+        let screen = muted.screen || !may(Action::ShareScreen);
+        let shares_screen = devices.is_some_and(|devices| devices.screen);
+        MutedDevices {
+            microphone,
+            camera: muted.camera || !may(Action::UseCamera),
+            screen,
+            screen_audio: screen || (microphone && !shares_screen),
+        }
+    }
+
+    /// Whether only a host switches the microphone of this member on.
+    fn waits_for_host(&self, index: usize) -> bool {
+        self.authority.settings().host_unmutes && self.role(index) < Role::Speaker
+    }
+
+    /// Whether a member may switch the microphone on without a host.
+    fn may_unmute(&self, index: usize) -> bool {
+        let waits = self.waits_for_host(index) && !self.members[index].moderated.may_unmute;
+        !waits && self.may(index, Action::UseMicrophone, None)
+    }
+
+    /// Checks the devices that a member switches on. With `unmute` the member switches on what a
+    /// host has switched off.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotAllowed`] if one of them is not allowed to the member.
+    pub(super) fn allow_devices(
+        &mut self,
+        index: usize,
+        devices: Devices,
+        unmute: bool,
+    ) -> Result<Devices, ErrorCode> {
+        let before = self.members[index].call.map(|session| session.devices);
+        let before = before.unwrap_or_default();
+        let forbidden = (devices.microphone && !before.microphone && !self.may_unmute(index))
+            || (devices.camera && !before.camera && !self.may(index, Action::UseCamera, None))
+            || (devices.screen && !before.screen && !self.may(index, Action::ShareScreen, None));
+        if forbidden {
+            return Err(ErrorCode::NotAllowed);
+        }
+        if unmute {
+            let muted = &mut self.members[index].moderated.muted;
+            *muted = MutedDevices {
+                microphone: muted.microphone && !devices.microphone,
+                camera: muted.camera && !devices.camera,
+                screen: muted.screen && !devices.screen,
+                screen_audio: false,
+            };
+        }
+        Ok(self.muted(index).mask(devices))
+    }
+
+    /// Brings every session of the call in line with what is muted: at the SFU, in the lists of the
+    /// others, and on the page of the member. `by` is the host who caused it.
+    pub(super) fn enforce_mutes(&mut self, by: Option<&ParticipantId>, now: Now) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for index in 0..self.members.len() {
+            effects.extend(self.enforce_mute(index, by));
+        }
+        effects.extend(self.update_mode(now));
+        effects
+    }
+
+    /// Brings the session of one member in line with what is muted.
+    fn enforce_mute(&mut self, index: usize, by: Option<&ParticipantId>) -> Vec<Effect> {
+        let (muted, may_unmute) = (self.muted(index), self.may_unmute(index));
+        let member = &mut self.members[index];
+        let Some(session) = &mut member.call else {
+            return Vec::new();
+        };
+        if session.muted == muted {
+            return Vec::new();
+        }
+        let added = muted.without(session.muted);
+        session.muted = muted;
+        let devices = muted.mask(session.devices);
+        let is_changed = std::mem::replace(&mut session.devices, devices) != devices;
+        let mut effects: Vec<_> = session
+            .media
+            .map(|media| media.set_muted(muted))
+            .into_iter()
+            .collect();
+        let ConnectionState::Connected(connection) = member.connection_state else {
+            let id = member.person.id.clone();
+            let message = ServerMessage::Devices { id, devices };
+            effects.extend(is_changed.then(|| broadcast(message)));
+            return effects;
+        };
+        if !added.devices().is_empty() {
+            let message = ServerMessage::Muted {
+                sources: added.devices(),
+                may_unmute,
+                by: by.cloned(),
+            };
+            effects.push(Effect::Send {
+                connection,
+                message,
+            });
+        }
+        if is_changed {
+            let id = member.person.id.clone();
+            let message = ServerMessage::Devices { id, devices };
+            effects.push(broadcast_except(connection, message));
+        }
+        effects
+    }
+
+    /// Whether the media of any member in the call has to pass the SFU, because some of it is
+    /// muted there.
+    pub(super) fn has_muted(&self) -> bool {
+        let mut sessions = self.members.iter().filter_map(|member| member.call);
+        sessions.any(|session| !session.muted.is_empty())
+    }
+
+    /// Runs a request of a host, which is allowed.
+    pub(super) fn moderate(
+        &mut self,
+        index: usize,
+        connection: ConnectionId,
+        request: ModerationRequest,
+        now: Now,
+    ) -> Vec<Effect> {
+        if !self.try_announce(index, now) {
+            return refuse(connection, ErrorCode::TooManyMessages);
+        }
+        let by = self.members[index].person.id.clone();
+        match request {
+            ModerationRequest::Mute { who, source } => self.mute(index, who, source, now),
+            ModerationRequest::AskToUnmute(who) => self.ask_to_unmute(connection, &by, &who, now),
+            ModerationRequest::Rename { who, nickname } => match self.index_of(&who) {
+                Some(other) => {
+                    let renamed = self.set_nickname(other, nickname);
+                    renamed.map(broadcast).into_iter().collect()
+                }
+                None => refuse(connection, ErrorCode::NoSuchPerson),
+            },
+            ModerationRequest::SetRole { who, role } => {
+                // The requirement of the action compares the former role only.
+                if role >= self.role(index) || role == Role::Host {
+                    return refuse(connection, ErrorCode::NotAllowed);
+                }
+                let event = AuthorityEvent::Role { id: who, role };
+                self.record(connection, by, event, now)
+            }
+            ModerationRequest::Remove { who, reason } => {
+                let removed = self.remove_by(&who, &by, reason, false, now);
+                removed.unwrap_or_else(|| refuse(connection, ErrorCode::NoSuchPerson))
+            }
+            ModerationRequest::Ban {
+                who,
+                reason,
+                address,
+            } => self.ban(connection, by, &who, (reason, address), now),
+            ModerationRequest::LiftBan(who) => {
+                self.record(connection, by, AuthorityEvent::LiftBan(who), now)
+            }
+            ModerationRequest::ListBans => vec![self.bans_answer(connection, now)],
+            ModerationRequest::ClearMessages => vec![Effect::ClearMessages { connection }],
+            ModerationRequest::Announce(text) => {
+                let from = Some(self.members[index].person.clone());
+                vec![broadcast(ServerMessage::Announcement { text, from })]
+            }
+            ModerationRequest::SetRoom(change) => {
+                let admitted = match change.locked {
+                    Some(true) => self.admitted(),
+                    Some(false) | None => Vec::new(),
+                };
+                let event = AuthorityEvent::Settings { change, admitted };
+                self.record(connection, by, event, now)
+            }
+            ModerationRequest::EndMeeting => self.close(now),
+        }
+    }
+
+    /// Everybody who may return to the room once it is locked: who is here or away.
+    fn admitted(&self) -> Vec<ParticipantId> {
+        let here = self.members.iter().map(|member| &member.person);
+        let away = self.away.iter().map(|away| &away.person);
+        here.chain(away).map(|person| person.id.clone()).collect()
+    }
+
+    /// Switches a source off: of one participant, or of everybody whose role is below the host's.
+    fn mute(
+        &mut self,
+        host: usize,
+        who: Option<ParticipantId>,
+        source: Source,
+        now: Now,
+    ) -> Vec<Effect> {
+        let by = self.members[host].person.id.clone();
+        for index in 0..self.members.len() {
+            let is_meant = match &who {
+                Some(who) => self.members[index].person.id == *who,
+                None => index != host && self.role(index) < self.role(host),
+            };
+            if is_meant {
+                let moderated = &mut self.members[index].moderated;
+                moderated.muted.mute(source);
+                moderated.may_unmute &= source != Source::Microphone;
+            }
+        }
+        self.enforce_mutes(Some(&by), now)
+    }
+
+    /// Asks a member to switch the microphone on, and allows it.
+    fn ask_to_unmute(
+        &mut self,
+        connection: ConnectionId,
+        by: &ParticipantId,
+        who: &ParticipantId,
+        now: Now,
+    ) -> Vec<Effect> {
+        let Some(index) = self.index_of(who) else {
+            return refuse(connection, ErrorCode::NoSuchPerson);
+        };
+        let member = &mut self.members[index];
+        member.moderated.may_unmute = true;
+        let asked = match member.connection_state {
+            ConnectionState::Connected(connection) => Some(Effect::Send {
+                connection,
+                message: ServerMessage::AskedToUnmute { by: by.clone() },
+            }),
+            ConnectionState::Lost(_) | ConnectionState::MediaOnly(_) => None,
+        };
+        let mut effects = self.enforce_mutes(Some(by), now);
+        effects.extend(asked);
+        effects
+    }
+
+    /// Ends the stay of a participant, who learns why. Nothing for a participant who is not here.
+    fn remove_by(
+        &mut self,
+        who: &ParticipantId,
+        by: &ParticipantId,
+        reason: Option<ChatText>,
+        banned: bool,
+        now: Now,
+    ) -> Option<Vec<Effect>> {
+        let index = self.index_of(who)?;
+        let mut effects = Vec::new();
+        if let ConnectionState::Connected(connection) = self.members[index].connection_state {
+            let message = ServerMessage::Removed {
+                reason,
+                by: by.clone(),
+                banned,
+            };
+            effects.push(Effect::Send {
+                connection,
+                message,
+            });
+            effects.push(Effect::Close {
+                connection,
+                code: match banned {
+                    true => CloseCode::NotAllowed,
+                    false => CloseCode::Removed,
+                },
+            });
+        }
+        effects.extend(self.remove_member(index, false, now));
+        Some(effects)
+    }
+
+    /// Ends the stay of a participant who is here or away, and keeps them out.
+    fn ban(
+        &mut self,
+        connection: ConnectionId,
+        by: ParticipantId,
+        who: &ParticipantId,
+        (reason, address): (Option<ChatText>, bool),
+        now: Now,
+    ) -> Vec<Effect> {
+        let here = self.members.iter().find(|member| member.person.id == *who);
+        let away = self.away.iter().find(|away| away.person.id == *who);
+        let found: Option<(Person, _)> = match (here, away) {
+            (Some(member), _) => Some((member.person.clone(), member.network)),
+            (None, Some(away)) => Some((away.person.clone(), None)),
+            (None, None) => None,
+        };
+        let Some((person, network)) = found else {
+            return refuse(connection, ErrorCode::NoSuchPerson);
+        };
+        let lasts_ms = i64::try_from(BAN_LASTS.as_millis()).unwrap_or(i64::MAX);
+        let ban = StoredBan {
+            person,
+            until: now.unix_ms.saturating_add(lasts_ms),
+            network: network.filter(|_| address),
+        };
+        let mut effects = self
+            .remove_by(who, &by, reason, true, now)
+            .unwrap_or_default();
+        effects.extend(self.record(connection, by, AuthorityEvent::Ban(ban), now));
+        effects
+    }
+
+    /// The list of bans for a host.
+    fn bans_answer(&self, connection: ConnectionId, now: Now) -> Effect {
+        let bans: Vec<Ban> = self
+            .authority
+            .bans(now.unix_ms)
+            .map(StoredBan::shown)
+            .collect();
+        let message = ServerMessage::Bans { bans };
+        Effect::Send {
+            connection,
+            message,
+        }
+    }
+
+    /// Hands a change of the authority to the store, unless the store is too far behind.
+    pub(super) fn record(
+        &mut self,
+        connection: ConnectionId,
+        by: ParticipantId,
+        event: AuthorityEvent,
+        now: Now,
+    ) -> Vec<Effect> {
+        if self.pending >= ROOM_PENDING {
+            return refuse(connection, ErrorCode::Unavailable);
+        }
+        self.pending += 1;
+        let at = now.unix_ms;
+        vec![Effect::Record {
+            connection,
+            by,
+            record: NewRecord { event, at },
+        }]
+    }
+
+    /// Applies a durable change of the authority and sends it to everybody.
+    pub(super) fn on_recorded(
+        &mut self,
+        connection: ConnectionId,
+        by: ParticipantId,
+        record: NewRecord,
+        result: Result<Recorded, RoomError>,
+        now: Now,
+    ) -> Vec<Effect> {
+        self.pending = self.pending.saturating_sub(1);
+        let NewRecord { event, at } = record;
+        let seq = match result {
+            Ok(Recorded::Applied(seq)) => seq,
+            Ok(Recorded::Unchanged) => None,
+            // The key holds until the room is empty.
+            Ok(Recorded::Refused(_)) | Err(_) if matches!(event, AuthorityEvent::HostKey(_)) => {
+                return Vec::new();
+            }
+            Ok(Recorded::Refused(code)) => return refuse(connection, code),
+            Err(error) => return refuse(connection, error.code()),
+        };
+        // The store has applied it to the same state.
+        let _ = self.authority.apply(&event, at);
+        let is_news = seq.is_some();
+        let seq = seq.unwrap_or(self.history.seq());
+        self.history.advance(seq);
+        let (message, to_everybody) = match event {
+            AuthorityEvent::HostKey(_) => return Vec::new(),
+            AuthorityEvent::Settings { .. } => {
+                let room = self.authority.settings();
+                let by = Some(by.clone());
+                (ServerMessage::RoomChanged { seq, room, by }, is_news)
+            }
+            AuthorityEvent::Role { id, .. } => {
+                let (role, by) = (self.role_of(&id), Some(by.clone()));
+                let seq = Some(seq);
+                (ServerMessage::RoleChanged { seq, id, role, by }, is_news)
+            }
+            AuthorityEvent::Ban(ban) => {
+                // The participant may have come back before the ban was durable.
+                let removed = self.remove_by(&ban.person.id, &by, None, true, now);
+                let mut effects = removed.unwrap_or_default();
+                effects.push(self.bans_answer(connection, now));
+                return effects;
+            }
+            AuthorityEvent::LiftBan(_) => return vec![self.bans_answer(connection, now)],
+        };
+        if !to_everybody {
+            return vec![Effect::Send {
+                connection,
+                message,
+            }];
+        }
+        let mut effects = vec![broadcast(message)];
+        effects.extend(self.update_host_presence(now));
+        effects.extend(self.enforce_mutes(Some(&by), now));
+        effects
+    }
+
+    /// Notes whether a host is here. A co-host, the longest here first, acts as host when none was
+    /// here for [`HOST_ABSENT`], until one returns.
+    pub(super) fn update_host_presence(&mut self, now: Now) -> Vec<Effect> {
+        let has_host = self.members.iter().any(|member| member.holds_key);
+        let first_co_host = || {
+            let mut members = self.members.iter();
+            let is_co_host = |id: &ParticipantId| self.authority.role_of(id) == Role::CoHost;
+            let found = members.find(|member| is_co_host(&member.person.id));
+            found.map(|member| member.person.id.clone())
+        };
+        let next = match &self.host_presence {
+            _ if has_host || !self.authority.is_hosted() => HostPresence::NotNeeded,
+            HostPresence::NotNeeded => HostPresence::Absent(now.instant),
+            HostPresence::Absent(since) => match first_co_host() {
+                Some(id) if *since + HOST_ABSENT <= now.instant => HostPresence::Acting(id),
+                Some(_) | None => HostPresence::Absent(*since),
+            },
+            HostPresence::Acting(id) => match self.index_of(id) {
+                Some(_) if self.authority.role_of(id) == Role::CoHost => return Vec::new(),
+                Some(_) | None => {
+                    first_co_host().map_or(HostPresence::Absent(now.instant), HostPresence::Acting)
+                }
+            },
+        };
+        let before = std::mem::replace(&mut self.host_presence, next);
+        if before == self.host_presence {
+            return Vec::new();
+        }
+        let acted = [before, self.host_presence.clone()];
+        let changed = acted.into_iter().filter_map(|presence| match presence {
+            HostPresence::Acting(id) => self.index_of(&id),
+            HostPresence::NotNeeded | HostPresence::Absent(_) => None,
+        });
+        changed.map(|index| self.role_changed(index)).collect()
+    }
+
+    /// Tells everybody the role of a member that lasts only while the member is here.
+    pub(super) fn role_changed(&self, index: usize) -> Effect {
+        broadcast(ServerMessage::RoleChanged {
+            seq: None,
+            id: self.members[index].person.id.clone(),
+            role: self.role(index),
+            by: None,
+        })
+    }
+
+    /// When a co-host acts as host, if nobody with the key returns before.
+    pub(super) fn acting_host_at(&self) -> Option<Instant> {
+        let HostPresence::Absent(since) = self.host_presence else {
+            return None;
+        };
+        let is_co_host = |id: &ParticipantId| self.authority.role_of(id) == Role::CoHost;
+        let has_co_host = self
+            .members
+            .iter()
+            .any(|member| is_co_host(&member.person.id));
+        has_co_host.then_some(since + HOST_ABSENT)
+    }
+}
+
+/// The action that a request needs, and the other participant whom it concerns.
+fn required(request: &RoomRequest) -> (Action, Option<&ParticipantId>) {
+    match request {
+        RoomRequest::Chat(request) => (required_by_chat(request), None),
+        RoomRequest::Rename(_) => (Action::ChangeNickname, None),
+        RoomRequest::Call(request) => (required_by_call(request), None),
+        RoomRequest::Moderate(request) => required_by_moderation(request),
+    }
+}
+
+/// The action that a request about the chat needs.
+fn required_by_chat(request: &ChatRequest) -> Action {
+    match request {
+        ChatRequest::Send(_) => Action::SendMessage,
+        ChatRequest::Change { edit, .. } => match edit {
+            Edit::Text(_) => Action::EditMessage,
+            // The store checks the author; see `Room::may_delete_others`.
+            Edit::Delete => Action::DeleteMessage,
+            Edit::React { on: true, .. } => Action::React,
+            Edit::React { on: false, .. } => Action::RemoveReaction,
+        },
+        ChatRequest::Typing => Action::Type,
+    }
+}
+
+/// The action that a request about the call needs. Devices are checked by
+/// [`Room::allow_devices`].
+fn required_by_call(request: &CallRequest) -> Action {
+    match request {
+        CallRequest::Enter { .. }
+        | CallRequest::Leave
+        | CallRequest::SetDevices { .. }
+        | CallRequest::Signal { .. }
+        | CallRequest::Offer(_)
+        | CallRequest::CloseMedia { .. }
+        | CallRequest::Subscribe(_) => Action::JoinCall,
+    }
+}
+
+/// The action that a host's request needs, and the other participant whom it concerns.
+fn required_by_moderation(request: &ModerationRequest) -> (Action, Option<&ParticipantId>) {
+    match request {
+        ModerationRequest::Mute { who, source } => {
+            let action = match source {
+                Source::Microphone => Action::Mute,
+                Source::Camera => Action::StopCamera,
+                Source::Screen | Source::ScreenAudio => Action::StopScreen,
+            };
+            (action, who.as_ref())
+        }
+        ModerationRequest::AskToUnmute(who) => (Action::AskToUnmute, Some(who)),
+        ModerationRequest::Rename { who, .. } => (Action::RenameOther, Some(who)),
+        ModerationRequest::SetRole { who, .. } => (Action::ChangeRole, Some(who)),
+        ModerationRequest::Remove { who, .. } => (Action::Remove, Some(who)),
+        ModerationRequest::Ban { who, .. } => (Action::Ban, Some(who)),
+        ModerationRequest::LiftBan(who) => (Action::LiftBan, Some(who)),
+        ModerationRequest::ListBans => (Action::LiftBan, None),
+        ModerationRequest::ClearMessages => (Action::ClearMessages, None),
+        ModerationRequest::Announce(_) => (Action::Announce, None),
+        ModerationRequest::SetRoom(_) => (Action::ChangeSettings, None),
+        ModerationRequest::EndMeeting => (Action::EndMeeting, None),
+    }
+}
