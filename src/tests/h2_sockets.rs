@@ -426,6 +426,32 @@ async fn a_stalled_stream_loses_its_own_socket_and_delays_nobody() {
     drop((stalled, eve, bob));
 }
 
+#[tokio::test]
+async fn a_download_that_nobody_reads_does_not_end_the_sockets_of_its_connection() {
+    let app = TestApp::start_with(short_timing(), &["--tls", "self-signed"]).await;
+    let stream = connect(&app, &["h2"]).await;
+    let mut client = Connection::open(stream, 1_000).await;
+    let mut ann = client.join("h2", "Ann").await;
+    let file = format!("https://localhost/pkg/{}", app.context.assets.names().wasm);
+    let mut downloads = Vec::new();
+    for _ in 0..4 {
+        let request = Request::get(&file).version(Version::HTTP_2);
+        let request = request.body(()).expect("a request");
+        let (status, _, body) = client.send(request, true).await;
+        assert_eq!(status, 200);
+        downloads.push(body);
+    }
+    // Fifty pings take longer than the time of a response and two checks.
+    for _ in 0..50 {
+        ann.wait_for("\0").await;
+    }
+    ann.chat("undisturbed");
+    ann.wait_for("undisturbed").await;
+    ann.close().await;
+    let ended = timeout(DEADLINE, client.ended).await;
+    assert!(ended.is_ok(), "without a socket the server closes it");
+}
+
 /// A connection of HTTP/1.1 that has asked for a page and stays open, and the status of the answer.
 async fn page_over_http_1(app: &TestApp) -> (TlsStream<tokio::net::TcpStream>, u16) {
     let mut stream = connect(app, &["http/1.1"]).await;

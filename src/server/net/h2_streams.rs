@@ -7,8 +7,9 @@
 //! that the connection writes show that the client reads.
 //!
 //! A stream may become a WebSocket (RFC 8441), which has deadlines of its own. One that ends while
-//! the client does not take what was written leaves these bytes in the connection; a client with
-//! several of them is closed.
+//! the client does not take what was written leaves these bytes in the connection. The WebSockets of
+//! a connection outlive a few such streams, or overdue responses, of a paused download for example; a
+//! client with more of them is closed.
 
 use crate::server::limits::MIN_ANSWER_RATE;
 use axum::body::{Body, Bytes, HttpBody};
@@ -28,8 +29,9 @@ const PIECE_BYTES: usize = 16 * 1024;
 
 /// WebSockets of one connection. 32 of 64 streams, so that pages are loaded beside them.
 const MAX_SOCKETS: usize = 32;
-/// WebSockets of one connection that may end with unread bytes. 4: each keeps some 100 KiB.
-const MAX_ABANDONED: usize = 4;
+/// WebSockets that may end with unread bytes, and overdue responses beside WebSockets, of one
+/// connection. 4: each keeps some 100 KiB.
+const MAX_UNREAD: usize = 4;
 
 /// State of an HTTP/2 connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +40,7 @@ pub enum H2State {
     Active,
     /// No stream was open for the idle timeout.
     Idle,
-    /// A response was not read before its deadline, or too many WebSockets ended unread.
+    /// A response was not read before its deadline; beside WebSockets, several were not.
     Overdue,
 }
 
@@ -105,17 +107,16 @@ impl H2Streams {
             streams.written = written;
             streams.active_at = now;
         }
-        if streams.abandoned > MAX_ABANDONED {
+        let is_overdue =
+            |open: &&StreamUse| matches!(open, StreamUse::Response(deadline) if *deadline <= now);
+        let overdue = streams.open.values().filter(is_overdue).count();
+        let has_socket = streams.open.values().any(|open| *open == StreamUse::Socket);
+        if streams.abandoned + overdue > MAX_UNREAD || (overdue > 0 && !has_socket) {
             return H2State::Overdue;
         }
-        if streams.open.is_empty() {
-            let idle = now.saturating_duration_since(streams.active_at) >= idle_timeout;
-            return if idle { H2State::Idle } else { H2State::Active };
-        }
-        let is_overdue =
-            |open: &StreamUse| matches!(open, StreamUse::Response(deadline) if *deadline <= now);
-        match streams.open.values().any(is_overdue) {
-            true => H2State::Overdue,
+        let silent = now.saturating_duration_since(streams.active_at);
+        match streams.open.is_empty() && silent >= idle_timeout {
+            true => H2State::Idle,
             false => H2State::Active,
         }
     }
@@ -354,6 +355,27 @@ mod tests {
         assert_eq!(streams.state(Instant::now(), 0, IDLE), H2State::Idle);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn four_overdue_responses_do_not_end_the_websockets_beside_them() {
+        let streams = H2Streams::default();
+        let socket = streams.open();
+        assert!(socket.become_socket());
+        let mut overdue = Vec::new();
+        for _ in 0..MAX_UNREAD {
+            let page = streams.open();
+            page.set_deadline(Instant::now());
+            overdue.push(page);
+        }
+        assert_eq!(streams.state(Instant::now(), 0, IDLE), H2State::Active);
+        streams.open().abandon();
+        assert_eq!(streams.state(Instant::now(), 0, IDLE), H2State::Overdue);
+        overdue.pop();
+        assert_eq!(streams.state(Instant::now(), 0, IDLE), H2State::Active);
+        drop(socket);
+        let state = streams.state(Instant::now(), 0, IDLE);
+        assert_eq!(state, H2State::Overdue, "nothing else is open");
+    }
+
     #[tokio::test]
     async fn a_connection_has_thirty_two_websockets_and_its_place_comes_back() {
         let streams = H2Streams::default();
@@ -368,7 +390,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_leaves_five_websockets_unread_is_overdue() {
         let streams = H2Streams::default();
-        for number in 0..=MAX_ABANDONED {
+        for number in 0..=MAX_UNREAD {
             let state = streams.state(Instant::now(), 0, IDLE);
             assert_eq!(state, H2State::Active, "{number}");
             streams.open().abandon();
