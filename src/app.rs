@@ -28,6 +28,9 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
         again,
     } = page_facts();
     let plain = again.is_some().then_some("is-plain");
+    let below = base
+        .is_some()
+        .then(|| view! { <script nonce=use_nonce()>{BELOW}</script> });
     // Where the script hydrates, nothing of ours may be before the application.
     let (start, body) = match again {
         Some(again) => (
@@ -55,6 +58,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <link rel="icon" href=paths::address("/favicon.svg") type="image/svg+xml" />
                 <link rel="manifest" href=paths::address("/manifest.webmanifest") />
                 <AutoReload options=options.clone() />
+                {below}
                 {start}
                 <MetaTags />
             </head>
@@ -98,6 +102,12 @@ fn WithoutScriptBody(
         <script nonce=use_nonce()>{KEPT}</script>
     }
 }
+
+/// Leads a browser that came by an address without the base path to the one with it, where the page
+/// expects to be. It stops the page first, so that no part of it starts at the wrong address.
+pub(crate) const BELOW: &str = "(function(){var base=document.documentElement.dataset.base;\
+    if((location.pathname+'/').indexOf(base+'/')){\
+    stop();location.replace(base+location.pathname+location.search+location.hash)}})()";
 
 /// Restores typed text into the fields of the page without script, once.
 const KEPT: &str = "(function(){var state=history.state,kept=state&&state.noom;if(!kept)return;\

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 /// Length limit of a base path, in bytes. 100: the address of a room stays below 1,000.
-const MAX_BYTES: usize = 100;
+pub const MAX_BASE_PATH_BYTES: usize = 100;
 
 /// First segments of the server's own paths. A base path cannot begin with one of them: where a
 /// proxy strips the base path, `/room/team` would have two meanings.
@@ -36,7 +36,7 @@ impl BasePath {
         }
         let segments = text.strip_prefix('/')?;
         let is_own = segments.split('/').next().is_some_and(is_own);
-        let fits = text.len() <= MAX_BYTES && segments.split('/').all(is_segment);
+        let fits = text.len() <= MAX_BASE_PATH_BYTES && segments.split('/').all(is_segment);
         (fits && !is_own).then(|| Self(Some(text.into())))
     }
 
@@ -97,7 +97,7 @@ mod tests {
         for root in ["", "/"] {
             assert!(base(root).is_root() && base(root).as_str().is_empty());
         }
-        let long = format!("/{}", "a".repeat(MAX_BYTES));
+        let long = format!("/{}", "a".repeat(MAX_BASE_PATH_BYTES));
         for text in [
             "noom",
             "/noom/",

@@ -1,6 +1,6 @@
 //! Prints where a self-signed server is reached, with a QR code for the phone beside it.
 
-use super::tls::is_private;
+use super::{BasePath, tls::is_private};
 use qrcode::{QrCode, render::unicode::Dense1x2};
 use std::{
     io::{self, IsTerminal, Write},
@@ -8,17 +8,17 @@ use std::{
 };
 
 /// Prints the addresses, if a person reads standard output.
-pub fn print(bound: SocketAddr, machine: &[IpAddr], fingerprint: &str) {
+pub fn print(bound: SocketAddr, base: &BasePath, machine: &[IpAddr], fingerprint: &str) {
     let mut output = io::stdout().lock();
     if output.is_terminal() {
-        let _ = output.write_all(text(bound, machine, fingerprint).as_bytes());
+        let _ = output.write_all(text(bound, base, machine, fingerprint).as_bytes());
     }
 }
 
 /// The text: every address of the local network, the QR code of the first one, and the fingerprint
 /// of the authority.
-fn text(bound: SocketAddr, machine: &[IpAddr], fingerprint: &str) -> String {
-    let urls = urls(bound, machine);
+fn text(bound: SocketAddr, base: &BasePath, machine: &[IpAddr], fingerprint: &str) -> String {
+    let urls = urls(bound, base, machine);
     let mut text = String::from("\nOpen on a device of this network:\n");
     for url in &urls {
         text.push_str(&format!("  {url}\n"));
@@ -34,15 +34,16 @@ fn text(bound: SocketAddr, machine: &[IpAddr], fingerprint: &str) -> String {
     }
     text.push_str(&format!(
         "\nThe first visit shows a warning, because this machine signed the certificate itself.\n\
-         The page /lan tells how to remove it. SHA-256 fingerprint of the authority:\n  \
-         {fingerprint}\n\n"
+         The page {} tells how to remove it. SHA-256 fingerprint of the authority:\n  \
+         {fingerprint}\n\n",
+        base.address("/lan")
     ));
     text
 }
 
 /// The address of the server at each private address of the machine, those that other devices
 /// reach first.
-pub fn urls(bound: SocketAddr, machine: &[IpAddr]) -> Vec<String> {
+pub fn urls(bound: SocketAddr, base: &BasePath, machine: &[IpAddr]) -> Vec<String> {
     let reaches = |ip: &IpAddr| match bound.ip().is_unspecified() {
         true => is_private(*ip) && !is_link_local(*ip),
         false => *ip == bound.ip(),
@@ -57,7 +58,9 @@ pub fn urls(bound: SocketAddr, machine: &[IpAddr]) -> Vec<String> {
         (443, IpAddr::V6(ip)) => format!("https://[{ip}]"),
         (port, ip) => format!("https://{}", SocketAddr::new(ip, port)),
     };
-    ips.into_iter().map(url).collect()
+    ips.into_iter()
+        .map(|ip| format!("{}{base}", url(ip)))
+        .collect()
 }
 
 /// Whether an address needs a zone, which URLs of browsers cannot have.
@@ -84,7 +87,11 @@ mod tests {
     }
 
     fn at(bound: &str) -> Vec<String> {
-        urls(bound.parse().expect("an address"), &machine())
+        urls(
+            bound.parse().expect("an address"),
+            &BasePath::default(),
+            &machine(),
+        )
     }
 
     #[test]
@@ -104,11 +111,13 @@ mod tests {
     fn the_text_has_the_addresses_and_a_code() {
         let text = text(
             "0.0.0.0:8443".parse().expect("an address"),
+            &BasePath::parse("/noom").expect("a base path"),
             &machine(),
             "AB:CD",
         );
         assert!(
-            text.contains("https://192.168.1.5:8443")
+            text.contains("https://192.168.1.5:8443/noom\n")
+                && text.contains("The page /noom/lan tells")
                 && text.contains("AB:CD")
                 && text.contains('█')
         );

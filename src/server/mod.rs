@@ -61,7 +61,7 @@ pub mod token_bucket;
 pub mod turn;
 mod turn_relay;
 
-pub use base_path::BasePath;
+pub use base_path::{BasePath, MAX_BASE_PATH_BYTES};
 pub use context::AppContext;
 pub use identity::{new_session_token, participant_id};
 pub use serve::{Server, serve};

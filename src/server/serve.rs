@@ -6,6 +6,7 @@
 //! with 1012, store the queued messages and checkpoint the write-ahead log.
 
 use super::{
+    BasePath,
     addresses::{self, AddressWatch, Advertised, machine_addresses},
     config::{Config, HttpListen},
     context::AppContext,
@@ -81,12 +82,13 @@ pub async fn serve(
         Some(_) => "https",
         None => "http",
     };
+    let base = &server.context.config.base_path;
     for address in server.listeners.addresses()? {
-        tracing::info!(%address, "Noom listens on {scheme}://{address}");
+        tracing::info!(%address, "Noom listens on {scheme}://{address}{base}");
     }
     if let Some(ServerTls::SelfSigned(local)) = &server.context.tls {
         let machine = machine_addresses();
-        invitation::print(server.address()?, &machine, &local.fingerprint());
+        invitation::print(server.address()?, base, &machine, &local.fingerprint());
     }
     reload_on_hangup(hangup, server.reload.clone());
     let profile = server.context.config.profile.name();
@@ -389,6 +391,7 @@ fn connection_limits(config: &Config) -> ConnectionLimits {
         },
         reserved: RESERVED_CONNECTIONS,
         proxies: config.trusted_proxies.clone(),
+        base_path: config.base_path.clone(),
     }
 }
 
@@ -401,6 +404,7 @@ fn metrics_limits() -> ConnectionLimits {
         },
         reserved: 0,
         proxies: TrustedProxies::default(),
+        base_path: BasePath::default(),
     }
 }
 

@@ -246,6 +246,30 @@ fn the_folders_of_the_sfu_import_each_other_without_circles() {
     assert_eq!(up, [""; 0], "imports across folders begin with `crate`");
 }
 
+#[test]
+fn only_the_module_of_paths_makes_addresses_of_the_site() {
+    // What a view, a navigation or a socket would hold without `paths.rs` or `BasePath`.
+    let literal = [
+        "=\"/",
+        "=format!(\"/",
+        "=name.path()",
+        "navigate(\"/",
+        "navigate(&name",
+        "{host}/ws",
+        "format!(\"/pkg/",
+    ];
+    let found = naming("", &literal);
+    let is_made = |line: &str| {
+        let makers = ["address(&format!(\"/pkg/", "visit.to(&format!(\"/pkg/"];
+        let file = line.split(": ").next().unwrap_or_default();
+        let is_test = file.contains("/tests") || file.ends_with("_tests.rs");
+        is_test || makers.iter().any(|maker| line.contains(maker))
+    };
+    assert!(found.iter().any(|line| is_made(line)), "the rule applies");
+    let found: Vec<_> = found.iter().filter(|line| !is_made(line)).collect();
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 /// The comments of a file, each joined from its lines: `//`, `///` and `//!` alike.
 fn comments(text: &str) -> Vec<String> {
     let mut found = Vec::new();

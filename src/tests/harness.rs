@@ -254,7 +254,12 @@ impl TestApp {
 
     /// A WebSocket that has sent no message.
     pub async fn connect(&self) -> Client {
-        let (socket, _) = connect_async(format!("ws://{}/ws", self.address))
+        self.connect_at("/ws").await
+    }
+
+    /// A WebSocket at this path that has sent no message.
+    pub async fn connect_at(&self, path: &str) -> Client {
+        let (socket, _) = connect_async(format!("ws://{}{path}", self.address))
             .await
             .expect("101");
         Client {

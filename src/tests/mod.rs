@@ -9,6 +9,7 @@ mod addresses;
 mod admin;
 mod architecture;
 mod backup;
+mod base_path;
 mod call;
 mod deploy;
 mod doctor;

@@ -111,7 +111,7 @@ pub async fn get(client: &mut http2::SendRequest<Body>, path: &str) -> Response<
 }
 
 /// The whole body as text.
-async fn text(response: Response<Incoming>) -> String {
+pub async fn text(response: Response<Incoming>) -> String {
     let body = timeout(DEADLINE, response.into_body().collect()).await;
     let bytes = body.expect("in time").expect("a body").to_bytes();
     String::from_utf8(bytes.to_vec()).expect("text")

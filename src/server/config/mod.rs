@@ -24,6 +24,7 @@ pub use values::{HttpListen, LogFormat, PublicUrl, TurnTls};
 use crate::{
     protocol::IceServer,
     server::{
+        BasePath,
         addresses::{InterfaceFilter, MediaHost},
         net::{RequestRateLimits, TotalRateLimits, TrustedProxies},
         profile::Profile,
@@ -52,6 +53,8 @@ pub struct Config {
     pub store: StoreOptions,
     /// The public origin; `None` derives it from each request.
     pub public_url: Option<PublicUrl>,
+    /// Where the site begins on its host.
+    pub base_path: BasePath,
     /// Names of this server that are in its certificate, in lower case.
     pub domains: Vec<String>,
     /// TLS of the HTTP address; `None` if it is plain.
@@ -154,6 +157,7 @@ impl Config {
             data_dir: layers.data_dir(),
             store: layers.store()?,
             public_url: layers.public_url()?,
+            base_path: layers.base_path()?,
             http_listen: layers.http_listen(tls.as_ref())?,
             p2p_max: layers.number("p2p-max", 0..=64, "people")?,
             hide_addresses: layers.boolean("hide-addresses")?,

@@ -165,7 +165,7 @@ pub(super) fn help_text(help: &str, variable: &str, default: &str) -> String {
 }
 
 /// Every setting, in the order of `--help`.
-pub(super) const SETTINGS: [Setting; 47] = [
+pub(super) const SETTINGS: [Setting; 48] = [
     Setting::new(
         "listen",
         "IP:PORT",
@@ -202,6 +202,13 @@ pub(super) const SETTINGS: [Setting; 47] = [
         DefaultValue::Unset("derived from each request"),
         "The origin people use, for example https://meet.example.org; requests of other \
          origins are refused",
+    ),
+    Setting::new(
+        "base-path",
+        "PATH",
+        DefaultValue::Unset("none: the root of the host"),
+        "Path at which a reverse proxy has the site, for example /noom. The proxy may pass it on or \
+         strip it",
     ),
     Setting::new(
         "domain",

@@ -148,7 +148,7 @@ fn the_address_of_cargo_leptos_replaces_only_the_default() {
 
 #[test]
 fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted() {
-    let table: [Case; 35] = [
+    let table: [Case; 37] = [
         (
             &[],
             &[("NOOM_HIDE_ADDRESSES", "yes")],
@@ -243,7 +243,19 @@ fn a_wrong_value_is_refused_in_one_line_with_setting_value_and_what_is_accepted(
             &["--public-url", "https://a.org/x"],
             &[],
             "",
-            ["--public-url", "/x", "origin"],
+            ["--public-url", "/x", "--base-path"],
+        ),
+        (
+            &["--base-path", "/noom/"],
+            &[],
+            "",
+            ["--base-path", "/noom/", "does not end with it"],
+        ),
+        (
+            &[],
+            &[("NOOM_BASE_PATH", "/room")],
+            "",
+            ["NOOM_BASE_PATH", "/room", "a path of Noom"],
         ),
         (
             &["--adapter", "nats://h:1"],

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     protocol::IceServer,
     server::{
+        BasePath, MAX_BASE_PATH_BYTES,
         addresses::{InterfaceFilter, MAX_ADDRESSES, MAX_FILTER_WORDS, MediaHost, public_address},
         net::{RequestKind, RequestRateLimits, TotalRateLimits, TrustedProxies},
         origin::Origin,
@@ -294,12 +295,26 @@ impl Layers {
 
     /// The public origin of the server.
     pub fn public_url(&self) -> Result<Option<PublicUrl>, ConfigError> {
-        let accepted = "an origin without a path, for example https://meet.example.org";
+        let accepted = "an origin without a path, for example https://meet.example.org; a path is \
+                        --base-path";
         let url = self.find("public-url").map(|value| {
             let url = PublicUrl::parse(&value.value);
             url.ok_or_else(|| value.reject(accepted))
         });
         url.transpose()
+    }
+
+    /// Where the site begins on its host.
+    pub fn base_path(&self) -> Result<BasePath, ConfigError> {
+        let Some(value) = self.find("base-path") else {
+            return Ok(BasePath::default());
+        };
+        let accepted = format!(
+            "a path of up to {MAX_BASE_PATH_BYTES} letters, digits and -._~ that begins with /, \
+             does not end with it, and does not begin with a path of Noom such as /room, for \
+             example /noom"
+        );
+        BasePath::parse(value.value.trim()).ok_or_else(|| value.reject(&accepted))
     }
 
     /// The names of this server.

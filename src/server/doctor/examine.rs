@@ -179,7 +179,12 @@ async fn site(
     let target = Target::parse(&url)?;
     let mark = arrivals.expect();
     let headers = format!("Connection: close\r\n{HEADER}: {mark}\r\n");
-    let plain = ask(&target.at("/healthz"), "GET", &headers).await;
+    let plain = ask(
+        &target.at(&config.base_path.address("/healthz")),
+        "GET",
+        &headers,
+    )
+    .await;
     let arrival = arrivals.take();
     let certificate = plain.as_ref().ok();
     let certificate = certificate.and_then(|answer| answer.certificate.clone());
@@ -192,7 +197,12 @@ async fn site(
                 "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                  Sec-WebSocket-Key: {key}\r\nOrigin: {url}\r\n{HEADER}: {mark}\r\n"
             );
-            let socket = ask(&target.at("/ws"), "GET", &headers).await;
+            let socket = ask(
+                &target.at(&config.base_path.address("/ws")),
+                "GET",
+                &headers,
+            )
+            .await;
             let came = arrivals.take();
             Ok(SiteAnswer {
                 status: plain.status,

@@ -5,6 +5,7 @@
 //! the proxy names instead, except those for which the listener reserves connections.
 
 use crate::server::{
+    BasePath,
     context::AppContext,
     doctor,
     log_throttle::LogThrottle,
@@ -82,7 +83,7 @@ pub async fn identify(
     extensions.insert(IsConfidential(confidential));
     // One connection of HTTP/2 carries many requests, as one of a proxy does.
     let shares_connection = trusted || request.version() == Version::HTTP_2;
-    if !shares_connection || uses_reserve(&request) {
+    if !shares_connection || uses_reserve(&request, &BasePath::default()) {
         return next.run(request).await;
     }
     match context.request_permits.acquire(address.0) {

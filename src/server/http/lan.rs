@@ -49,8 +49,9 @@ async fn page(State(context): State<AppContext>, request: Request) -> Response {
         return fallback(State(context), request).await;
     };
     let locale = language(request.uri(), request.headers());
-    let css = format!("/pkg/{}", context.assets.names().css);
-    let html = html(locale, &base_of(&request), &css, local.fingerprint());
+    let base = base_of(&request);
+    let css = base.address(&format!("/pkg/{}", context.assets.names().css));
+    let html = html(locale, &base, css, local.fingerprint());
     let headers = [
         (
             header::CONTENT_SECURITY_POLICY,
@@ -110,7 +111,7 @@ fn language(uri: &Uri, headers: &HeaderMap) -> Locale {
 }
 
 /// The HTML document in a language.
-fn html(locale: Locale, base: &BasePath, css: &str, fingerprint: String) -> String {
+fn html(locale: Locale, base: &BasePath, css: String, fingerprint: String) -> String {
     let steps = [
         ("iPhone, iPad", td_string!(locale, lan.ios)),
         ("Android", td_string!(locale, lan.android)),
@@ -142,7 +143,7 @@ fn html(locale: Locale, base: &BasePath, css: &str, fingerprint: String) -> Stri
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
                 <meta name="color-scheme" content="light dark" />
                 <title>{title}" · Noom"</title>
-                <link rel="stylesheet" href=base.address(css) />
+                <link rel="stylesheet" href=css />
                 <link rel="icon" href=base.address("/favicon.svg") type="image/svg+xml" />
             </head>
             <body>

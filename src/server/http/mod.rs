@@ -1,6 +1,6 @@
 //! HTTP: the routes, and the middleware that applies to all of them.
 //!
-//! * [`router`] maps each path to its handler.
+//! * [`router`] maps each path to its handler; [`base_path`] serves all of them below another path.
 //! * [`pages`] renders pages on separate threads; [`fingerprint`] lets the browser detect a page
 //!   that was changed in transit.
 //! * [`client_address`] finds the client of a request; [`host`] refuses unknown host names (DNS
@@ -18,6 +18,7 @@
 
 mod asset_names;
 mod assets;
+mod base_path;
 mod client_address;
 mod connection;
 mod cross_origin;

@@ -1,7 +1,7 @@
 //! Routes and middleware of the HTTP listeners.
 
 use super::{
-    assets, client_address, cross_origin, doctor, health,
+    assets, base_path, client_address, cross_origin, doctor, health,
     host::{self, HostNames},
     lan, long_poll, metrics, options, pages, refusal, security, ws,
 };
@@ -67,7 +67,8 @@ pub fn router(context: AppContext) -> Router {
         Some(_) => router.route("/metrics", get(metrics::serve_with_token)),
         None => router,
     };
-    protect(router, &context).with_state(context)
+    let base = context.config.base_path.clone();
+    base_path::mount(protect(router, &context).with_state(context), &base)
 }
 
 /// The routes of the metrics listener.
@@ -115,6 +116,9 @@ pub(super) async fn fallback(State(context): State<AppContext>, request: Request
         return file;
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if let Some(first_page) = base_path::to_first_page(&request).filter(|_| reads) {
+        return first_page;
+    }
     if reads && accepts_html(&request) {
         if !refusal::page_is_allowed(&context, &request) {
             return refusal::too_many_requests(request.headers());

@@ -11,6 +11,7 @@
 //! reserve, and one address cannot exhaust it.
 
 use crate::server::{
+    BasePath,
     limits::{MAX_HEAD_BYTES, MIN_ANSWER_RATE, RESERVED_PER_ADDRESS, TCP_USER_TIMEOUT, Timing},
     log_throttle::{self, LogThrottle},
     metrics::HttpMetrics,
@@ -100,6 +101,8 @@ pub(in crate::server) struct ConnectionLimits {
     /// Proxies without a limit per address, because each serves many clients. Their requests are
     /// counted by the address that the proxy names.
     pub proxies: TrustedProxies,
+    /// Where the paths of requests begin.
+    pub base_path: BasePath,
 }
 
 /// The sockets that serve one address. Loopback and the unspecified address need one socket of
@@ -172,6 +175,8 @@ impl Listeners {
 struct ConnectionServer {
     /// Handles the requests.
     router: Router,
+    /// Where the paths of requests begin.
+    base_path: BasePath,
     /// TLS; `None` if the listener is plain.
     tls: Option<ListenerTls>,
     /// Counts refused and reserved connections.
@@ -236,6 +241,7 @@ pub(in crate::server) async fn listen(
     let mut stop = stopping.clone();
     let server = ConnectionServer {
         router,
+        base_path: limits.base_path.clone(),
         tls,
         metrics,
         timing,
@@ -375,6 +381,7 @@ impl ConnectionServer {
             class,
             encrypted: false,
             router: self.router.clone(),
+            base_path: self.base_path.clone(),
         };
         let ended = match &self.tls {
             None => {
@@ -562,6 +569,8 @@ struct Connection {
     encrypted: bool,
     /// Handles the requests.
     router: Router,
+    /// Where the paths of requests begin.
+    base_path: BasePath,
 }
 
 impl Connection {
@@ -573,7 +582,7 @@ impl Connection {
         let extensions = request.extensions_mut();
         extensions.insert(ConnectInfo(self.peer));
         extensions.insert(IsEncrypted(self.encrypted));
-        let is_reserved = uses_reserve(&request);
+        let is_reserved = uses_reserve(&request, &self.base_path);
         match self.class {
             ConnectionClass::Ordinary(place) => {
                 if !is_reserved && let Err(refusal) = place.take() {
@@ -607,11 +616,15 @@ fn tracked(response: Response, stream: Arc<H2Stream>, write_timeout: Duration) -
 
 /// Whether a reserved connection serves this request: a health check, an upgrade, or the check why
 /// an upgrade failed. The request must have no body, because a body could arrive slowly.
-pub(in crate::server) fn uses_reserve(request: &Request<impl HttpBody>) -> bool {
+pub(in crate::server) fn uses_reserve(
+    request: &Request<impl HttpBody>,
+    base_path: &BasePath,
+) -> bool {
     if !request.body().is_end_stream() {
         return false;
     }
-    match request.uri().path() {
+    let path = request.uri().path();
+    match base_path.strip(path).unwrap_or(path) {
         "/healthz" | "/readyz" => true,
         "/ws" => {
             matches!(*request.method(), Method::POST | Method::CONNECT)

@@ -47,7 +47,8 @@ fn print(context: &AppContext, listen: SocketAddr) {
         "http"
     };
     let base = public.map_or_else(|| local_url(scheme, listen), ToString::to_string);
-    let link = format!("{base}/admin/setup?token={secret}");
+    let path = format!("/admin/setup?token={secret}");
+    let link = format!("{base}{}", context.config.base_path.address(&path));
     let minutes = lifetime.as_secs() / 60;
     tracing::warn!("there is no operator yet; become it within {minutes} minutes: {link}");
     if std::io::stdout().is_terminal() {

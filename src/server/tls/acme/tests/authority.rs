@@ -3,6 +3,7 @@
 //! renewal windows and rate limits.
 
 use crate::server::{
+    BasePath,
     limits::Timing,
     metrics::HttpMetrics,
     net::{
@@ -96,6 +97,7 @@ impl Authority {
             },
             reserved: 0,
             proxies: TrustedProxies::default(),
+            base_path: BasePath::default(),
         };
         let tls = ListenerTls {
             config: https_config(&served),
