@@ -37,7 +37,7 @@ export class HttpProxy {
     listener.on('request', (asked, answer) => {
       const path = asked.url ?? '/';
       const loses = asked.method === 'POST' && path.startsWith('/poll?') && path.includes('batch=') && proxy.losing > 0;
-      if (path.startsWith('/poll')) proxy.polls += 1;
+      if (/\/poll(\?|$)/.test(path)) proxy.polls += 1;
       if (path === '/poll' && asked.method === 'POST') proxy.attempts.push(Date.now());
       if (loses) proxy.losing -= 1;
       const headers = { ...asked.headers };

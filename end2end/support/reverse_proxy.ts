@@ -12,9 +12,19 @@ export type ReverseProxyName = (typeof REVERSE_PROXIES)[number];
 /** Whether a proxy is installed. */
 export const hasProxy = (name: ReverseProxyName) => spawnSync(name, ['-h']).error === undefined;
 
+/** Where a proxy has the site. */
+export interface Mount {
+  /** The path below which it has the site; empty for the root. */
+  below: string;
+  /** Whether it strips that path from requests. */
+  strips: boolean;
+}
+
+type Configure = (port: number, server: number, folder: string, mount: Mount) => string;
+
 /** The configuration of each proxy, as docs/operating.md recommends it. */
-const CONFIGURATIONS: Record<ReverseProxyName, (port: number, server: number, folder: string) => string> = {
-  nginx: (port, server, folder) => `
+const CONFIGURATIONS: Record<ReverseProxyName, Configure> = {
+  nginx: (port, server, folder, { below, strips }) => `
     daemon off;
     ${process.getuid?.() === 0 ? 'user root;' : ''}
     pid ${folder}/pid;
@@ -32,8 +42,9 @@ const CONFIGURATIONS: Record<ReverseProxyName, (port: number, server: number, fo
       }
       server {
         listen 127.0.0.1:${port};
-        location / {
-          proxy_pass http://127.0.0.1:${server};
+        absolute_redirect off;
+        location ${below}/ {
+          proxy_pass http://127.0.0.1:${server}${strips ? '/' : ''};
           proxy_http_version 1.1;
           proxy_set_header Host $http_host;
           proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
@@ -45,18 +56,21 @@ const CONFIGURATIONS: Record<ReverseProxyName, (port: number, server: number, fo
         }
       }
     }`,
-  caddy: (port, server) => `
+  caddy: (port, server, _, { below, strips }) => `
     {
       admin off
       auto_https off
     }
     http://127.0.0.1:${port} {
       bind 127.0.0.1
-      reverse_proxy 127.0.0.1:${server} {
-        header_up -Forwarded
+      ${below && `redir ${below} ${below}/`}
+      ${strips ? 'handle_path' : 'handle'} ${below}/* {
+        reverse_proxy 127.0.0.1:${server} {
+          header_up -Forwarded
+        }
       }
     }`,
-  haproxy: (port, server) => `
+  haproxy: (port, server, _, { below, strips }) => `
 defaults
     mode http
     timeout connect 5s
@@ -68,8 +82,10 @@ frontend pages
     bind 127.0.0.1:${port}
     http-request del-header Forwarded
     option forwardfor
-    default_backend noom
+    ${below && `http-request redirect location ${below}/ if { path ${below} }`}
+    use_backend noom if { path_beg ${below}/ }
 backend noom
+    ${strips ? `http-request replace-path ${below}(/.*) \\1` : ''}
     server noom 127.0.0.1:${server}
 `,
 };
@@ -93,11 +109,15 @@ export class ReverseProxy {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  static async before(server: Server, name: ReverseProxyName): Promise<ReverseProxy> {
+  static async before(
+    server: Server,
+    name: ReverseProxyName,
+    mount: Mount = { below: '', strips: false },
+  ): Promise<ReverseProxy> {
     const folder = await mkdtemp(join(tmpdir(), `noom-${name}-`));
     const port = await freePort();
     const file = join(folder, 'configuration');
-    await writeFile(file, CONFIGURATIONS[name](port, server.port, folder));
+    await writeFile(file, CONFIGURATIONS[name](port, server.port, folder, mount));
     const child = spawn(name, ARGUMENTS[name](file, folder), {
       env: { ...process.env, HOME: folder, XDG_DATA_HOME: folder, XDG_CONFIG_HOME: folder },
       stdio: ['ignore', 'pipe', 'pipe'],
