@@ -28,6 +28,7 @@ pub mod components;
 pub mod i18n;
 pub mod pages;
 pub mod paths;
+#[macro_use]
 pub mod protocol;
 #[cfg(feature = "ssr")]
 pub mod server;

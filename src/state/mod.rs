@@ -7,6 +7,7 @@
 pub mod announce;
 pub mod batch;
 pub mod call;
+pub mod check;
 pub mod codecs;
 pub mod connection;
 pub mod devices;
