@@ -2,6 +2,7 @@
 
 use super::{
     blocked_media::BlockedMedia,
+    check::Tickets,
     config::Config,
     doctor::Doctor,
     http::{Assets, ConnectionPermits, MetricsToken, OpenSockets, PollRegistry, Readiness},
@@ -67,6 +68,8 @@ pub struct Shared {
     pub metrics_token: Option<Arc<MetricsToken>>,
     /// Reports of clients whose media does not get through.
     pub blocked_media: Arc<BlockedMedia>,
+    /// The tests at `/check` that run.
+    pub checks: Arc<Tickets>,
     /// The account of the operator, and the state of its pages.
     pub operator: Arc<Operator>,
     /// The state of the operator's checks.
@@ -141,6 +144,7 @@ impl AppContext {
             tls: None,
             metrics_token: None,
             blocked_media: Arc::default(),
+            checks: Arc::default(),
             operator: Arc::default(),
             doctor: Arc::default(),
             timing,

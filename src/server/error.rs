@@ -120,6 +120,7 @@ pub const fn refusal_of_rate(kind: RequestKind, limit: Exhausted) -> ErrorCode {
             | RequestKind::Page
             | RequestKind::History
             | RequestKind::Offer
+            | RequestKind::Check
             | RequestKind::RelayBytes,
             _,
         ) => ErrorCode::TooManyMessages,

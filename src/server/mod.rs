@@ -12,6 +12,7 @@
 //! * [`sfu`] passes media on where a call does not run browser to browser.
 //! * [`tls`] the certificate: by ACME, by a local authority, or from files.
 //! * [`blocked_media`] counts reports of media that does not get through.
+//! * [`check`] the page `/check`, on which everybody tests connection and devices.
 //! * [`turn`] the TURN server; `turn_relay` connects it to calls and the SFU.
 //! * [`retention`] deletes old messages, where the operator sets that; [`clock`] guards its time.
 //! * [`empty_rooms`] forgets rooms in which nothing is kept and nobody is.
@@ -28,6 +29,7 @@ pub mod addresses;
 pub mod authority;
 mod base_path;
 pub mod blocked_media;
+pub mod check;
 pub mod clock;
 pub mod commands;
 pub mod config;

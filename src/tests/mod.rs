@@ -11,6 +11,7 @@ mod architecture;
 mod backup;
 mod base_path;
 mod call;
+mod check;
 mod deploy;
 mod doctor;
 mod documents;

@@ -446,8 +446,8 @@ pub(super) const SETTINGS: [Setting; 48] = [
         "What one address may ask for, as kind=amount/at-once, comma separated: joins, \
          rooms (that nobody is in), new-rooms (of these, where nothing was said; an hour), \
          posts (plain forms), chat-bytes, day-bytes (the same; a day), searches, pages, \
-         history, offers (to the SFU), relay-bytes (by TURN); a second where nothing else is \
-         said; what is left out keeps its default; loopback is not limited",
+         history, offers (to the SFU), checks (at /check; an hour), relay-bytes (by TURN); a \
+         second where nothing else is said; what is left out keeps its default; loopback is not limited",
     ),
     Setting::new(
         "total-rates",

@@ -47,5 +47,6 @@ pub use host::{machine_name, names_of_machine};
 pub use long_poll::PollRegistry;
 pub use metrics_token::MetricsToken;
 pub use redirect::redirect_router;
+pub use refusal::limit_page_rate;
 pub use router::{metrics_router, router};
 pub use security::content_security_policy;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     app::{App, shell},
-    server::{context::AppContext, limits::MAX_BODY_BYTES, operator},
+    server::{check, context::AppContext, limits::MAX_BODY_BYTES, operator},
 };
 use axum::{
     Router,
@@ -61,6 +61,7 @@ pub fn router(context: AppContext) -> Router {
         .merge(lan::routes())
         .merge(pages)
         .merge(operator)
+        .merge(check::router(&context))
         .fallback(fallback);
     // Without a token there is no such page here.
     let router = match &context.metrics_token {
@@ -151,14 +152,18 @@ async fn not_found_page(context: AppContext, request: Request) -> Response {
 }
 
 /// Middleware: refuses bodies of an unexpected media type with 415 before reading them. Server
-/// functions take forms, polling takes JSON or nothing, and `/ws` takes nothing.
+/// functions take forms, polling takes JSON or nothing, `/ws` takes nothing, and the test at `/check`
+/// names what it takes.
 async fn check_content_type(request: Request, next: Next) -> Response {
     let kind = request.headers().get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let fits = match request.uri().path() {
         POLL => kind.is_empty() || kind.starts_with("application/json"),
         WS => kind.is_empty(),
-        _ => kind.starts_with("application/x-www-form-urlencoded"),
+        path => match check::content_type(path) {
+            Some(taken) => kind == taken,
+            None => kind.starts_with("application/x-www-form-urlencoded"),
+        },
     };
     match request.method() == Method::POST && !fits {
         true => StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response(),

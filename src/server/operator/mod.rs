@@ -34,6 +34,7 @@ use password::PasswordHasher;
 use setup_link::SetupLink;
 use std::{sync::Arc, time::Instant};
 use tokio::sync::Semaphore;
+pub use visit::Visit;
 use wrong_tries::WrongTries;
 
 /// Requests to the operator's pages at once, of everybody. 32: there is one operator.

@@ -163,6 +163,9 @@ request_kinds! {
     /// Offers to the SFU. A person who joins a large call sends four.
     Offer = "offers", Second,
         private: [20, 400] of none, public: [10, 200] of none;
+    /// Tests at `/check`, each of which moves at most 18 MiB.
+    Check = "checks", Hour,
+        private: [60, 10] of [2_000, 200], public: [20, 5] of [600, 60];
     /// Bytes that the TURN server relays for a client, both ways together: 200 Mbit/s for a school
     /// behind one address, 40 Mbit/s for four people with full video.
     RelayBytes = "relay-bytes", Second,
