@@ -2,6 +2,7 @@
 
 use crate::components::{ErasedShow, NAME_PLACEHOLDERS, isolate_names};
 use crate::i18n::*;
+use crate::paths::address;
 use crate::session::Session;
 use crate::state::call::CallStateStoreFields;
 use crate::state::reachability::Blocked;
@@ -40,6 +41,15 @@ pub fn MediaBlocked() -> impl IntoView {
                 <p class="problem__title">{title}</p>
                 <p class="problem__text">{text}</p>
                 <div class="problem__actions">
+                    // In a tab of its own: the call goes on.
+                    <a
+                        class="button button--small"
+                        href=address("/check")
+                        target="_blank"
+                        rel="external noopener"
+                    >
+                        {words!(i18n, call.test_connection)}
+                    </a>
                     <button
                         class="button button--small button--quiet"
                         type="button"

@@ -83,6 +83,9 @@ pub fn Prejoin(
                 <a class="button button--quiet" href=page_address(&name.path()) rel=name.link_rel()>
                     {words!(i18n, call.back_to_room)}
                 </a>
+                <a class="button button--quiet" href=page_address("/check") rel="external">
+                    {words!(i18n, call.test_connection)}
+                </a>
             </section>
         </main>
     }
