@@ -649,3 +649,20 @@ async fn a_flood_of_streams_from_many_addresses_disturbs_no_conversation_and_lea
         "its places are free again"
     );
 }
+
+#[tokio::test]
+async fn a_socket_on_a_stream_opens_below_a_base_path() {
+    let flags = ["--tls", "self-signed", "--base-path", "/noom"];
+    let app = TestApp::start_with(long_timing(), &flags).await;
+    let mut connection = connection(&app).await;
+    for (path, expected) in [("/noom/ws", 200), ("/ws", 200), ("/noomx/ws", 404)] {
+        let request = Request::connect(format!("https://localhost{path}"))
+            .version(Version::HTTP_2)
+            .extension(h2::ext::Protocol::from_static("websocket"))
+            .header("origin", "https://localhost")
+            .header("sec-websocket-version", "13");
+        let request = request.body(()).expect("a request");
+        let (status, ..) = connection.send(request, false).await;
+        assert_eq!(status, expected, "{path}");
+    }
+}
