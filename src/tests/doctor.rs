@@ -19,7 +19,7 @@ use std::{
     io::Write,
     net::{IpAddr, SocketAddr},
     path::Path,
-    process::Command,
+    process::{Child, Command},
     sync::{Arc, OnceLock},
 };
 use tokio::{
@@ -142,6 +142,12 @@ async fn one_run_is_under_way_at_once_and_a_flood_of_them_is_refused() {
         runs += 1;
         assert!(runs < 20, "refused");
     }
+    let address = app.metrics_address.expect("on");
+    let stream = TcpStream::connect(address).await.expect("connects");
+    let request = "POST /doctor HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                   Content-Length: 0\r\nnoom-doctor: command\r\n\r\n";
+    let refused = super::harness::answer(stream, request).await;
+    assert!(refused.starts_with("HTTP/1.1 429"), "{refused}");
 }
 
 #[test]
@@ -454,6 +460,24 @@ async fn a_port_that_another_program_has_is_named_with_its_setting() {
         assert!(found.contains(&expected), "{setting}: {found:?}");
     }
     drop(taken);
+    let flags = [
+        "--listen",
+        &text,
+        "--http-listen",
+        &text,
+        "--tls",
+        "self-signed",
+    ];
+    let report = doctor::run_alone(settings(data.path(), &flags)).await;
+    let same = report.found.iter().any(|found| {
+        matches!(found, Diagnosis::Port { problem: PortProblem::Other(reason), .. }
+            if reason == "--listen has the same port")
+    });
+    assert!(
+        same,
+        "a conflict of two settings is named: {:?}",
+        report.found
+    );
     let own = settings(data.path(), &["--listen", "127.0.0.1:0"]);
     let report = doctor::run_alone(own).await;
     assert_eq!(ills_of(&report.found), [], "nothing is planted");
@@ -580,4 +604,101 @@ async fn a_running_server_answers_the_command_on_its_own_machine_only() {
     );
     let public = app.get("/doctor").await;
     assert!(public.starts_with("HTTP/1.1 404"), "{public}");
+}
+
+/// An nginx that passes everything on to a server, with these further lines.
+struct Nginx {
+    /// The process, killed when this is dropped.
+    process: Child,
+    /// The folder of its configuration and files.
+    _folder: tempfile::TempDir,
+}
+
+impl Nginx {
+    /// Starts nginx at a port, and waits until it listens.
+    async fn start(port: u16, server: SocketAddr, lines: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().display();
+        let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+        let temporary = kinds.map(|kind| format!("{kind}_temp_path {path}/{kind};\n"));
+        let user = match rustix::process::geteuid().is_root() {
+            true => "user root;",
+            false => "",
+        };
+        let text = format!(
+            "daemon off; {user} pid {path}/pid; events {{}}\n\
+             http {{ access_log off; {}\n\
+             server {{ listen 127.0.0.1:{port}; location / {{\n\
+             proxy_pass http://{server}; proxy_set_header Host $http_host;\n{lines} }} }} }}\n",
+            temporary.concat()
+        );
+        let file = folder.path().join("nginx.conf");
+        std::fs::write(&file, text).expect("written");
+        let process = Command::new("nginx")
+            .arg("-c")
+            .arg(&file)
+            .arg("-p")
+            .arg(folder.path())
+            .arg("-e")
+            .arg(folder.path().join("errors"))
+            .spawn()
+            .expect("starts");
+        let listens = async {
+            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        timeout(DEADLINE, listens).await.expect("nginx listens");
+        Self {
+            process,
+            _folder: folder,
+        }
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.process);
+        // The master ends its workers.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = self.process.wait();
+    }
+}
+
+#[tokio::test]
+async fn nginx_without_upgrade_or_forwarding_has_a_sentence_and_as_documented_none() {
+    if Command::new("nginx").arg("-v").output().is_err() {
+        skipped("there is no nginx");
+        return;
+    }
+    let upgrade = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; \
+                   proxy_set_header Connection \"upgrade\";";
+    let forwarded = "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
+    let both = format!("{upgrade}\n{forwarded}");
+    let url = |port| format!("http://127.0.0.1:{port}");
+    let peer = IpAddr::from([127, 0, 0, 1]);
+    type Expected = fn(String, IpAddr) -> Vec<Diagnosis>;
+    let cases: [(&str, Expected); 3] = [
+        (&both, |_, _| vec![]),
+        (forwarded, |url, _| vec![Diagnosis::NoUpgrade(url)]),
+        ("", |url, peer| {
+            vec![Diagnosis::NoUpgrade(url), Diagnosis::ProxySilent(peer)]
+        }),
+    ];
+    for (lines, expected) in cases {
+        let free = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+        let port = free.local_addr().expect("bound").port();
+        let flags = [
+            "--public-url",
+            &url(port),
+            "--trusted-proxies",
+            "127.0.0.1",
+            "--disk-reserve",
+            "0",
+        ];
+        let app = TestApp::start_with(long_timing(), &flags).await;
+        drop(free);
+        let _nginx = Nginx::start(port, app.address, lines).await;
+        assert_eq!(ills(&app).await, expected(url(port), peer), "{lines}");
+    }
 }

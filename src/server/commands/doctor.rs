@@ -28,8 +28,9 @@ pub fn run(config: Config, as_json: bool) -> Result<(), CommandError> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    let findings = threads.block_on(find(config));
+    let found = threads.block_on(find(config));
     threads.shutdown_background();
+    let findings = found?;
     let text = match as_json {
         true => serde_json::to_string_pretty(&findings).map_err(io::Error::from)? + "\n",
         false => lines(&findings),
@@ -46,21 +47,46 @@ pub fn run(config: Config, as_json: bool) -> Result<(), CommandError> {
     }
 }
 
+/// What the server at the metrics address answered.
+enum Answer {
+    /// What it found about itself.
+    Findings(Vec<Finding>),
+    /// Another run is under way, or there were too many.
+    Busy,
+    /// No server of ours answers.
+    None,
+}
+
 /// What the running server found or, if none answers, what this process finds.
-async fn find(config: Config) -> Vec<Finding> {
+async fn find(config: Config) -> Result<Vec<Finding>, CommandError> {
     match ask(&config).await {
-        Some(findings) => findings,
-        None => doctor::run_alone(config).await.findings(Locale::en),
+        Answer::Findings(findings) => Ok(findings),
+        Answer::None => Ok(doctor::run_alone(config).await.findings(Locale::en)),
+        Answer::Busy => {
+            let busy = "the server is being checked, or was too often; try again in 5 s";
+            Err(CommandError::Unhealthy(busy.to_owned()))
+        }
     }
 }
 
-/// Asks the server at the metrics address. `None` if none answers there.
-async fn ask(config: &Config) -> Option<Vec<Finding>> {
-    let address = reachable(config.metrics_listen?);
-    let target = Target::parse(&format!("http://{address}/doctor"))?;
+/// Asks the server at the metrics address.
+async fn ask(config: &Config) -> Answer {
+    let url = config
+        .metrics_listen
+        .map(|listen| format!("http://{}/doctor", reachable(listen)));
+    let Some(target) = url.and_then(|url| Target::parse(&url)) else {
+        return Answer::None;
+    };
     let headers = format!("Connection: close\r\nContent-Length: 0\r\n{HEADER}: command\r\n");
     let answer = timeout(WITHIN, target.ask("POST", &headers, true)).await;
-    serde_json::from_str(&answer.ok()?.ok()?.body).ok()
+    match answer {
+        Ok(Ok(answer)) if answer.status == 429 => Answer::Busy,
+        Ok(Ok(answer)) => match serde_json::from_str(&answer.body) {
+            Ok(findings) => Answer::Findings(findings),
+            Err(_) => Answer::None,
+        },
+        Ok(Err(_)) | Err(_) => Answer::None,
+    }
 }
 
 /// The findings as lines: outcome, check and sentence, and below it what mends it.

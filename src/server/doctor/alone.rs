@@ -91,8 +91,30 @@ pub async fn subject(config: Config) -> (Subject, Vec<Listeners>) {
         }
         Err(fact) => ports.push(fact),
     }
+    name_own_conflicts(&config, &mut ports);
     subject.ports = ports;
     (subject, held)
+}
+
+/// Says which other setting has a port, where it is one of this server.
+fn name_own_conflicts(config: &Config, ports: &mut [PortFact]) {
+    let http = config.http_listen.map(|http| http.address);
+    let own = [
+        ("--listen", Some(config.listen)),
+        ("--http-listen", http),
+        ("--metrics-listen", config.metrics_listen),
+        ("--media-listen", Some(config.media_listen)),
+        ("--turn-listen", config.turn_listen),
+    ];
+    let failed: Vec<_> = ports.iter().map(|fact| fact.setting).collect();
+    for fact in ports {
+        let port = fact.address.port();
+        let mut others = own.iter().filter(|(setting, _)| !failed.contains(setting));
+        let other = others.find(|(_, address)| address.is_some_and(|own| own.port() == port));
+        if let (PortProblem::Taken, Some((other, _))) = (&fact.problem, other) {
+            fact.problem = PortProblem::Other(format!("{other} has the same port"));
+        }
+    }
 }
 
 /// Starts the SFU at its addresses.
@@ -199,5 +221,26 @@ pub fn in_use(source: CertificateSource, tls: &ServerTls) -> CertificateFact {
             failure: tls.failure().map(|failure| failure.reason),
         },
         None => CertificateFact::Unusable("the certificate in use cannot be read".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_of_the_system_decides_what_is_said_about_a_port() {
+        let problem = |address: &str, kind: ErrorKind| {
+            let address = address.parse().expect("an address");
+            port_fact("--listen", address, &kind.into(), false).problem
+        };
+        let low = "0.0.0.0:443";
+        assert_eq!(problem(low, ErrorKind::AddrInUse), PortProblem::Taken);
+        let forbidden = ErrorKind::PermissionDenied;
+        assert_eq!(problem(low, forbidden), PortProblem::Forbidden);
+        let absent = ErrorKind::AddrNotAvailable;
+        assert_eq!(problem(low, absent), PortProblem::NotHere);
+        let other = problem("0.0.0.0:4430", forbidden);
+        assert!(matches!(other, PortProblem::Other(_)), "{other:?}");
     }
 }
