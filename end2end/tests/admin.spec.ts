@@ -51,6 +51,11 @@ for (const [colorScheme, lang] of [['light', 'en'], ['dark', 'ko']] as const) {
     await page.getByRole('link', { name }).click();
     await expect(page.locator('#people')).toContainText('Ann');
     await expectNoViolations(page, 'room');
+    await page.goto(`${server.url}/admin/doctor`);
+    await expectNoViolations(page, 'checks, before the first run');
+    await page.locator('main button').click();
+    await expect(page.locator('#checks tbody tr')).not.toHaveCount(0);
+    await expectNoViolations(page, 'checks');
     await page.goto(`${server.url}/admin/history?name=${encodeURIComponent(name)}`);
     await expectNoViolations(page, 'a question');
     await context.clearCookies({ name: 'noom_admin' });
@@ -99,5 +104,22 @@ test('the tables refresh by themselves, and a removed person reads why', async (
   await page.getByRole('link', { name }).click();
   await page.getByRole('button', { name: 'Remove Ann' }).click();
   await expect(ann.page.getByRole('heading', { name: 'You were removed from this room' })).toBeVisible();
+  await context.close();
+});
+
+test('without JavaScript an operator runs the checks and reads what mends a fault', async ({ browser, startServer }) => {
+  const server = await startServer();
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  const page = await context.newPage();
+  await becomesOperator(page, server);
+  await page.getByRole('link', { name: 'Check ports, addresses, certificate, clock and disk' }).click();
+  await page.getByRole('button', { name: 'Run the checks' }).click();
+  await expect(page.getByRole('status')).toContainText('The checks were run');
+  const found = (check: string) => page.locator('#checks tr').filter({ has: page.getByRole('rowheader', { name: check, exact: true }) });
+  await expect(found('Server')).toContainText('The server runs and checked itself');
+  await expect(found('Media by UDP')).toContainText('UDP reaches the media server');
+  await expect(found('Database')).toContainText('The database is sound');
+  await page.getByRole('link', { name: 'Back to the overview' }).click();
+  await expect(page.locator('#log')).toContainText('ran the checks');
   await context.close();
 });
