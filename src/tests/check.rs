@@ -96,6 +96,29 @@ async fn the_page_says_without_script_what_the_server_sees_in_both_languages() {
 }
 
 #[tokio::test]
+async fn below_a_base_path_the_page_and_its_test_use_addresses_below_it() {
+    let app = TestApp::start_with(long_timing(), &["--base-path", "/noom"]).await;
+    let page = app.get("/noom/check").await;
+    for address in [
+        "src=\"/noom/check/check.js\"",
+        "href=\"/noom/check/check.css\"",
+        "\"/noom/ws\"",
+        "\"/noom/poll\"",
+        "\"/noom/check/start\"",
+        "\"/noom/check/upload\"",
+    ] {
+        assert!(page.contains(address), "{address} in {page}");
+    }
+    let started = request(app.address, "POST /noom/check/start", "", "").await;
+    assert_eq!(started.status, 200, "{}", started.body);
+    let started = serde_json::from_str(&started.body).expect("JSON");
+    let headers = with_ticket(&started) + "Content-Type: application/octet-stream\r\n";
+    let line = "POST /noom/check/upload";
+    let uploaded = request(app.address, line, &headers, "bytes").await;
+    assert_eq!(uploaded.status, 204, "{}", uploaded.body);
+}
+
+#[tokio::test]
 async fn the_page_carries_a_sentence_for_every_result_of_every_step() {
     let app = TestApp::start().await;
     for language in ["en", "ko"] {

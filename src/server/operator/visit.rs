@@ -1,4 +1,4 @@
-//! What the operator's pages read of a request.
+//! What the operator's pages, and the page `/check`, read of a request.
 
 use super::session::COOKIE;
 use crate::{
