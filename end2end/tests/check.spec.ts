@@ -1,6 +1,7 @@
 import { AxeBuilder } from '@axe-core/playwright';
 import { chromium, type Page } from '@playwright/test';
 import { Check } from '../pages/check.ts';
+import { canCertify } from '../support/certificate.ts';
 import { launch } from '../support/chromium.ts';
 import { HttpProxy } from '../support/http_proxy.ts';
 import { CONNECTION_LOST } from '../support/page_errors.ts';
@@ -119,6 +120,24 @@ test('blocked UDP has its sentence, and calls are said to work by TCP', async ({
   await expect(check.summary).toContainText('calls work by TCP only');
   await page.context().close();
   await browser.close();
+});
+
+test('a relay over TLS works where the browser takes its certificate, and has its sentence where not', async ({ person, startServer, browser }) => {
+  test.skip(!canCertify(), 'openssl is not installed');
+  const server = await startServer({ turn: 'tls' });
+  const args = [`--ignore-certificate-errors-spki-list=${server.certificate!.fingerprint}`];
+  const trusting = await chromium.launch({ headless: true, ...launch(args) });
+  for (const [name, used, works] of [['Ann', trusting, true], ['Ben', browser, false]] as const) {
+    const { page } = await person(name, { server, browser: used });
+    const check = new Check(page);
+    await check.open();
+    await check.run();
+    await check.expectWorks('turn_udp', 'turn_tcp');
+    if (works) await check.expectWorks('turn_tls');
+    else await check.expectFails('turn_tls', /The relay is not reached in this way/, /direct paths are blocked, too/);
+    await page.context().close();
+  }
+  await trusting.close();
 });
 
 test('closed media ports have their sentences, and the summary says that calls do not work', async ({ person, startServer }) => {
