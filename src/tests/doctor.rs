@@ -390,6 +390,22 @@ fn without_upgrade(head: String) -> String {
     forwarding(head)
 }
 
+/// Passes on what is below `/noom`; other requests lose their mark, as if another server had them.
+fn below_noom(head: String) -> String {
+    match head.contains(" /noom/") {
+        true => forwarding(head),
+        false => head.replace("noom-doctor", "x-other"),
+    }
+}
+
+#[tokio::test]
+async fn a_site_below_a_path_is_reached_there() {
+    let proxy = Proxy::start(below_noom).await;
+    let flags = ["--trusted-proxies", "127.0.0.1", "--base-path", "/noom"];
+    let app = proxy.server(&flags).await;
+    assert_eq!(ills(&app).await, []);
+}
+
 #[tokio::test]
 async fn a_proxy_that_does_not_pass_on_upgrades_has_its_sentence() {
     let proxy = Proxy::start(without_upgrade).await;
