@@ -261,16 +261,13 @@ impl JobQueue {
             Err(mpsc::RecvTimeoutError::Disconnected) => Received::Disconnected,
         }
     }
-
-    /// The next job if one is queued already.
-    pub fn ready(&self) -> Option<Job> {
-        let job = self.jobs.try_recv().ok();
-        job.inspect(|_| self.count_taken())
-    }
 }
 
 impl Drop for JobQueue {
+    /// Drops the jobs that wait: nobody takes them any more.
     fn drop(&mut self) {
-        while self.ready().is_some() {}
+        while self.jobs.try_recv().is_ok() {
+            self.metrics.writer_queue.dec();
+        }
     }
 }
