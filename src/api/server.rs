@@ -142,7 +142,7 @@ pub(super) async fn room_start(room: &str) -> Result<RoomStart, ApiError> {
         people: snapshot.people,
         messages: snapshot.messages,
         more: snapshot.more,
-        position: Some(position),
+        position: (!snapshot.locked).then_some(position),
         call: snapshot.call,
         nickname,
         own_navigation,

@@ -115,9 +115,9 @@ pub enum ServerMessage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<ParticipantId>,
     },
-    /// A host switched sources of this participant off. The participant's devices are off, too.
+    /// What hosts have muted of this participant changed. Muted devices are off.
     Muted {
-        /// The sources that the SFU does not forward.
+        /// All muted sources; they replace those of the message before.
         sources: Vec<Source>,
         /// Whether this participant may switch the microphone on.
         may_unmute: bool,
@@ -271,6 +271,18 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_true(flag: &bool) -> bool {
+    *flag
+}
+
+fn yes() -> bool {
+    true
+}
+
 /// The open rooms.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rooms {
@@ -341,6 +353,9 @@ pub struct Joined {
     /// The sources of this participant that a host has switched off.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub muted: Vec<Source>,
+    /// Whether this participant may switch the microphone on without a host.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub may_unmute: bool,
     /// The key of the room, if this `join` opened it: the client keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_key: Option<HostKey>,

@@ -74,7 +74,7 @@ impl Standing {
                     roles: joined.roles.clone(),
                     settings: joined.room,
                     muted: joined.muted.clone(),
-                    may_unmute: !joined.room.host_unmutes || joined.role >= Role::Speaker,
+                    may_unmute: joined.may_unmute,
                     ..Self::default()
                 };
             }
@@ -87,8 +87,7 @@ impl Standing {
                 may_unmute,
                 ..
             } => {
-                self.muted.retain(|source| !sources.contains(source));
-                self.muted.extend(sources);
+                self.muted.clone_from(sources);
                 self.may_unmute = *may_unmute;
             }
             ServerMessage::AskedToUnmute { by } => {
@@ -196,7 +195,6 @@ mod tests {
             may_unmute,
             by: None,
         };
-        standing.apply(&muted(&[Source::Microphone], true));
         standing.apply(&muted(&[Source::Camera, Source::Microphone], false));
         assert_eq!(standing.muted, [Source::Camera, Source::Microphone]);
         assert!(!standing.may_unmute);

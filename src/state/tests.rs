@@ -56,6 +56,7 @@ fn joined(resumed: bool, seq: u64, history: Vec<ChatMessage>) -> ServerMessage {
         roles: vec![],
         room: RoomSettings::default(),
         muted: vec![],
+        may_unmute: true,
         host_key: None,
     })
 }

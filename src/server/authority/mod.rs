@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Most participants to whom a room gives a role. 500: five rooms of the default size.
 pub const MAX_ROLES: usize = 500;
-/// Most bans of a room. 200: a ban takes some 200 bytes in every list that hosts request.
-pub const MAX_BANS: usize = 200;
+/// Most bans of a room. 100: the longest list of them fits into one frame.
+pub const MAX_BANS: usize = 100;
 
 /// Most participants who may return to a locked room. 400: who is here and who is away in a room of
 /// twice the default size.
@@ -72,6 +72,8 @@ pub enum AuthorityEvent {
     Ban(StoredBan),
     /// A participant is let in again.
     LiftBan(ParticipantId),
+    /// A participant may not return while the room is locked.
+    Dismiss(ParticipantId),
 }
 
 impl Authority {
@@ -98,15 +100,21 @@ impl Authority {
                 Ok(changed)
             }
             AuthorityEvent::Settings { change, admitted } => {
+                let was_locked = self.settings.locked;
                 let changed = change.apply(&mut self.settings);
-                if changed && let Some(locked) = change.locked {
+                let locked = self.settings.locked;
+                if locked != was_locked {
                     let admitted = admitted.iter().take(MAX_ADMITTED).filter(|_| locked);
                     self.admitted = admitted.cloned().collect();
                 }
                 Ok(changed)
             }
             AuthorityEvent::Role { id, role } => self.set_role(id, *role),
-            AuthorityEvent::Ban(ban) => bans::add(&mut self.bans, ban, now_ms),
+            AuthorityEvent::Ban(ban) => {
+                let added = bans::add(&mut self.bans, ban, now_ms)?;
+                Ok(self.admitted.remove(&ban.person.id) | added)
+            }
+            AuthorityEvent::Dismiss(id) => Ok(self.admitted.remove(id)),
             AuthorityEvent::LiftBan(id) => {
                 let before = self.bans.len();
                 self.bans.retain(|ban| ban.person.id != *id);

@@ -5,7 +5,10 @@ use super::{
     quota::{Allowance, message_bytes, unsigned},
     reader,
 };
-use crate::protocol::{ChatMessage, Epoch, RoomName, Seq};
+use crate::{
+    protocol::{ChatMessage, Epoch, RoomName, Seq},
+    server::authority::Authority,
+};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 /// Appends a message, or returns the stored one of the same id. Counts a new room in `allowance`.
@@ -96,7 +99,13 @@ fn next_place(
     }
     let query = "INSERT INTO rooms (name, epoch, seq) VALUES (?1, ?2, 1)";
     let mut insert = transaction.prepare_cached(query)?;
-    Ok((insert.insert(params![room.as_str(), epoch.as_str()])?, 1))
+    let room_id = insert.insert(params![room.as_str(), epoch.as_str()])?;
+    // A trigger counts the bytes of an update.
+    let query = "UPDATE rooms SET authority = ?2 WHERE id = ?1";
+    let unclaimed = Authority::default().to_json();
+    let mut update = transaction.prepare_cached(query)?;
+    update.execute(params![room_id, unclaimed])?;
+    Ok((room_id, 1))
 }
 
 /// The stored message of the same id.

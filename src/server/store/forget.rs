@@ -11,6 +11,10 @@ use crate::{
 };
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
+/// Bytes of an authority that holds a host key and nothing else, at most. A room with settings,
+/// roles or bans is kept.
+const KEY_ONLY_BYTES: i64 = 96;
+
 /// What became of a room that was to be forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Forgotten {
@@ -32,10 +36,11 @@ pub fn empty_rooms(
     // The count of bytes is in the row; the messages are looked up where it says that there are
     // none.
     let query = "SELECT id, name FROM rooms WHERE id > ?1 AND bytes = octet_length(authority)
+                     AND octet_length(authority) <= ?3
                      AND NOT EXISTS (SELECT 1 FROM messages WHERE room_id = rooms.id)
                  ORDER BY id LIMIT ?2";
     let mut statement = connection.prepare_cached(query)?;
-    let rooms = statement.query_map(params![after, limit], |row| {
+    let rooms = statement.query_map(params![after, limit, KEY_ONLY_BYTES], |row| {
         let name = RoomName::from_stored(&reader::stored_text(row, "name")?);
         Ok((row.get("id")?, name))
     })?;
@@ -46,12 +51,13 @@ pub fn empty_rooms(
 pub fn forget(connection: &mut Connection, room: &RoomName) -> Result<Forgotten, StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // A trigger takes the bytes of the authority off the sum of all rooms.
-    let uncount = "UPDATE rooms SET authority = '' WHERE name = ?1
+    let uncount = "UPDATE rooms SET authority = ''
+                   WHERE name = ?1 AND octet_length(authority) <= ?2
                        AND NOT EXISTS (SELECT 1 FROM messages WHERE room_id = rooms.id)";
     transaction
         .prepare_cached(uncount)?
-        .execute([room.as_str()])?;
-    let query = "DELETE FROM rooms WHERE name = ?1
+        .execute(params![room.as_str(), KEY_ONLY_BYTES])?;
+    let query = "DELETE FROM rooms WHERE name = ?1 AND authority = ''
                      AND NOT EXISTS (SELECT 1 FROM messages WHERE room_id = rooms.id)
                  RETURNING seq";
     let seq: Option<i64> = transaction

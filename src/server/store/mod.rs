@@ -237,14 +237,15 @@ impl Store {
         self.writer.record(room.clone(), record).await
     }
 
-    /// The authority of a room; the default for a room without a row.
+    /// The authority of a room; nothing for a room that nobody has claimed yet.
     ///
     /// # Errors
-    /// The database failed; a retry is safe.
-    pub async fn authority(&self, room: &RoomName) -> Result<Authority, StoreError> {
+    /// The database failed, and a retry is safe; or the authority cannot be read.
+    pub async fn authority(&self, room: &RoomName) -> Result<Option<Authority>, StoreError> {
         let room = room.clone();
-        let read = move |connection: &mut _| record::read(connection, &room);
-        Ok(self.readers.run(read).await?.unwrap_or_default())
+        self.readers
+            .run(move |connection| record::read(connection, &room))
+            .await
     }
 
     /// The newest messages that contain every word of `query`, also as parts of words; newest first.

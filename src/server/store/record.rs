@@ -42,23 +42,20 @@ pub fn record(
     allowance: &mut Allowance,
 ) -> Result<Recorded, StoreError> {
     let known = known_room(transaction, room)?;
-    let before = match known {
+    let mut after = match known {
         Some(_) => read(transaction, room)?.unwrap_or_default(),
         None => Authority::default(),
     };
-    let mut after = before.clone();
     match after.apply(&new.event, new.at) {
         Ok(true) => {}
         Ok(false) => return Ok(Recorded::Unchanged),
         Err(code) => return Ok(Recorded::Refused(code)),
     }
     let json = after.to_json();
-    let more = match known {
-        Some(_) => bytes(&json).saturating_sub(bytes(&before.to_json())),
-        None => bytes(&json),
-    };
-    let room_bytes = known.map_or(0, |known| known.bytes);
-    if let Some(full) = refusal(transaction, *allowance, known.is_none(), room_bytes, more)? {
+    // A stored room is not refused: its authority is bounded, and a full room needs its hosts most.
+    if known.is_none()
+        && let Some(full) = refusal_of_new_room(transaction, *allowance, bytes(&json))?
+    {
         return Ok(Recorded::Refused(full.code()));
     }
     let room_id = match known {
@@ -79,31 +76,42 @@ pub fn record(
         AuthorityEvent::Settings { .. }
         | AuthorityEvent::Role { .. }
         | AuthorityEvent::Ban(_)
-        | AuthorityEvent::LiftBan(_) => Some(next_seq(transaction, room_id)?),
+        | AuthorityEvent::LiftBan(_)
+        | AuthorityEvent::Dismiss(_) => Some(next_seq(transaction, room_id)?),
     }))
 }
 
-/// The limit that refuses a record of `more` bytes; nothing if none does.
-fn refusal(
+/// The limit that refuses one more room of so many bytes; nothing if none does.
+fn refusal_of_new_room(
     transaction: &Transaction<'_>,
     allowance: Allowance,
-    is_new: bool,
-    room_bytes: u64,
-    more: u64,
+    bytes: u64,
 ) -> Result<Option<Full>, StoreError> {
-    match is_new.then(|| allowance.refuses_room()).flatten() {
+    match allowance.refuses_room() {
         Some(full) => Ok(Some(full)),
-        None => allowance.refuses(transaction, room_bytes, more),
+        None => allowance.refuses(transaction, 0, bytes),
     }
 }
 
-/// The authority of a stored room; nothing for a room without a row. A text that this version
-/// cannot read counts as a room without a host.
+/// The authority of a stored room; nothing for a room that nobody has claimed yet, with or without
+/// a row. A room that was stored before rooms had hosts has an empty text, and the default.
+///
+/// # Errors
+/// [`StoreError::BadRow`] for a text that this version cannot read: such a room does not open, so
+/// that no lock and no ban is lost.
 pub fn read(connection: &Connection, room: &RoomName) -> Result<Option<Authority>, StoreError> {
     let query = "SELECT authority FROM rooms WHERE name = ?1";
     let mut select = connection.prepare_cached(query)?;
     let json = select
         .query_row([room.as_str()], |row| reader::stored_text(row, "authority"))
         .optional()?;
-    Ok(json.map(|json| Authority::from_json(&json).unwrap_or_default()))
+    let Some(json) = json else {
+        return Ok(None);
+    };
+    if json.is_empty() {
+        return Ok(Some(Authority::default()));
+    }
+    let unreadable = || StoreError::BadRow("the authority of a room cannot be read".to_owned());
+    let authority = Authority::from_json(&json).ok_or_else(unreadable)?;
+    Ok((authority != Authority::default()).then_some(authority))
 }

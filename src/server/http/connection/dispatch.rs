@@ -294,8 +294,36 @@ impl Connection {
                 self.charge(RequestKind::DayBytes, stored_bytes(text))?;
             }
         }
+        if is_recorded(&request) {
+            self.charge(RequestKind::ChatBytes, RECORD_BYTES)?;
+        }
         membership.request(request).await;
         Ok(())
+    }
+}
+
+/// Bytes that a change of a room's authority counts. 4 KiB: the store writes all of it again, which
+/// has some hundred bytes in most rooms.
+const RECORD_BYTES: u32 = 4096;
+
+/// Whether a request changes what the store keeps about a room itself.
+fn is_recorded(request: &RoomRequest) -> bool {
+    match request {
+        RoomRequest::Moderate(request) => match request {
+            ModerationRequest::SetRole { .. }
+            | ModerationRequest::Remove { .. }
+            | ModerationRequest::Ban { .. }
+            | ModerationRequest::LiftBan(_)
+            | ModerationRequest::SetRoom(_) => true,
+            ModerationRequest::Mute { .. }
+            | ModerationRequest::AskToUnmute(_)
+            | ModerationRequest::Rename { .. }
+            | ModerationRequest::ListBans
+            | ModerationRequest::ClearMessages
+            | ModerationRequest::Announce(_)
+            | ModerationRequest::EndMeeting => false,
+        },
+        RoomRequest::Chat(_) | RoomRequest::Rename(_) | RoomRequest::Call(_) => false,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::server::rooms::{core::command::Command, core::history::History, core:
 use crate::{
     protocol::{Epoch, MAX_HISTORY_PAGE, RoomName, Seq},
     server::authority::Authority,
-    server::store::{Appended, Change, Changed, NewMessage, StoreError},
+    server::store::{Appended, Change, Changed, NewMessage, Page, StoreError},
 };
 use std::sync::atomic::Ordering;
 
@@ -27,13 +27,14 @@ impl Rooms {
         let floor = said.map_or(0, |message| message.seq - 1);
         let floor = changed.map_or(floor, |message| floor.max(message.changed - 1));
         let history = History::new(seq, floor, newest, changes.messages);
-        Ok(self.with_log(name, epoch, history, Some(authority)))
+        Ok(self.with_log(name, epoch, history, authority))
     }
 
     /// A room that is not stored.
     pub(super) fn new_room(&self, name: &RoomName) -> Room {
         let epoch = self.inner.store.fresh_epoch();
-        self.with_log(name, epoch, History::default(), None)
+        let empty = History::new(0, 0, Page::default(), Vec::new());
+        self.with_log(name, epoch, empty, None)
     }
 
     /// A room without members.

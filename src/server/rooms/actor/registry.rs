@@ -109,6 +109,8 @@ pub(super) struct RoomEntry {
     pub(super) mailbox: mpsc::Sender<RoomMessage>,
     /// The counts for the welcome page, from the first member on.
     pub(super) summary: Option<RoomSummary>,
+    /// Whether the welcome page may show the room.
+    pub(super) is_listed: bool,
     /// Its key in [`OpenRooms::vacant`], while it is vacant.
     vacant: Option<u64>,
 }
@@ -255,7 +257,7 @@ impl Rooms {
             }
         }
         let authority = self.inner.store.authority(name).await?;
-        Ok(!authority.settings().locked)
+        Ok(!authority.is_some_and(|authority| authority.settings().locked))
     }
 
     /// Totals over all rooms.
@@ -394,6 +396,7 @@ impl Rooms {
             key,
             mailbox,
             summary: None,
+            is_listed: true,
             vacant: None,
         }
     }
@@ -408,8 +411,8 @@ impl Rooms {
         }
     }
 
-    /// Stores the counts of a room, and whether it is vacant.
-    pub(super) fn update_summary(&self, key: u64, summary: &RoomSummary) {
+    /// Stores the counts of a room, whether it is vacant, and whether the welcome page shows it.
+    pub(super) fn update_summary(&self, key: u64, summary: &RoomSummary, is_listed: bool) {
         let since = self.next_number();
         let mut open = self.lock();
         let OpenRooms { rooms, vacant, .. } = &mut *open;
@@ -417,6 +420,7 @@ impl Rooms {
             return;
         };
         entry.summary = Some(summary.clone());
+        entry.is_listed = is_listed;
         match (summary.people, entry.vacant) {
             (0, None) => {
                 entry.vacant = Some(since);

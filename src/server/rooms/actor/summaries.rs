@@ -71,6 +71,7 @@ impl Rooms {
             let summaries = open
                 .rooms
                 .values()
+                .filter(|entry| entry.is_listed)
                 .filter_map(|entry| entry.summary.clone());
             summaries.filter(|summary| summary.people > 0).collect()
         };

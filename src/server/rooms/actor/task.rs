@@ -344,7 +344,10 @@ impl Actor {
                 }
             }
             Effect::Media(command) => self.send_media(command),
-            Effect::SummaryChanged => self.rooms.update_summary(self.key, &self.room.summary()),
+            Effect::SummaryChanged => {
+                self.rooms
+                    .update_summary(self.key, &self.room.summary(), self.room.is_listed())
+            }
         }
     }
 

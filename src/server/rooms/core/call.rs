@@ -58,7 +58,7 @@ impl Room {
                 devices,
                 hide_address,
             } => {
-                let muted = self.muted_with(index, Some(devices));
+                let muted = self.muted(index);
                 let session = CallSession {
                     leg,
                     devices: muted.mask(devices),
@@ -188,8 +188,9 @@ impl Room {
         }
         let id = member.person.id.clone();
         let message = ServerMessage::Devices { id, devices };
-        let mut effects = self.enforce_mutes(None, now);
+        let mut effects = self.enforce_mute(index, None);
         effects.push(broadcast_except(connection, message));
+        effects.extend(self.update_mode(now));
         effects
     }
 
@@ -216,6 +217,10 @@ impl Room {
         };
         if !signal.is_within_limits() {
             return refuse(connection, ErrorCode::SignalTooLong);
+        }
+        // A muted source must pass the SFU, which drops it.
+        if !from.muted.is_empty() {
+            return refuse(connection, ErrorCode::NotAllowed);
         }
         let receiver = self.receiver(to, leg).filter(|(found, _)| *found != index);
         let Some((receiver, session)) = receiver else {

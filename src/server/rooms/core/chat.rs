@@ -197,8 +197,16 @@ impl Room {
         requester: Requester,
         id: MessageId,
         result: Result<Appended, RoomError>,
+        now: Now,
     ) -> Vec<Effect> {
         self.pending = self.pending.saturating_sub(1);
+        let stored_key = match (&result, self.members.first()) {
+            (Ok(_), Some(member)) => {
+                let (by, connection) = (member.person.id.clone(), ConnectionId(0));
+                self.store_key(connection, &by, now)
+            }
+            (Ok(_), None) | (Err(_), _) => None,
+        };
         let Appended { message, duplicate } = match result {
             Ok(appended) => appended,
             Err(error) => return vec![not_stored(requester, id, error)],
@@ -219,7 +227,8 @@ impl Room {
             self.history.push(message);
             broadcast(chat)
         });
-        announcement.into_iter().chain(confirmation).collect()
+        let effects = announcement.into_iter().chain(confirmation);
+        effects.chain(stored_key).collect()
     }
 }
 

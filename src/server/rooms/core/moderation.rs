@@ -8,7 +8,8 @@ use super::{
     command::{
         CallRequest, ChatRequest, ConnectionId, Effect, ModerationRequest, Now, RoomRequest,
     },
-    room::{ConnectionState, Room, broadcast, broadcast_except, refuse},
+    presence::AwayMember,
+    room::{ConnectionState, Room, broadcast, refuse},
 };
 use crate::{
     protocol::{
@@ -17,7 +18,6 @@ use crate::{
     },
     server::{
         authority::{AuthorityEvent, BAN_LASTS, StoredBan},
-        limits::ROOM_PENDING,
         net::Network,
         rooms::RoomError,
         store::{Edit, NewRecord, Recorded},
@@ -38,8 +38,8 @@ pub(super) struct MutedDevices {
     pub camera: bool,
     /// Whether the screen reaches nobody.
     pub screen: bool,
-    /// The audio of the screen: together with the screen, and without a screen together with the
-    /// microphone, because a page may send a voice as the audio of a screen.
+    /// The audio of the screen: together with the screen, and together with the microphone, because
+    /// a page may send a voice as the audio of a screen.
     pub screen_audio: bool,
 }
 
@@ -75,16 +75,6 @@ impl MutedDevices {
         }
     }
 
-    /// Those of these sources that `other` does not have.
-    fn without(self, other: Self) -> Self {
-        Self {
-            microphone: self.microphone && !other.microphone,
-            camera: self.camera && !other.camera,
-            screen: self.screen && !other.screen,
-            screen_audio: self.screen_audio && !other.screen_audio,
-        }
-    }
-
     /// Mutes a source.
     fn mute(&mut self, source: Source) {
         match source {
@@ -104,6 +94,24 @@ pub(super) struct Moderated {
     pub may_unmute: bool,
 }
 
+/// The muted devices of a member, as the page of the member knows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Told {
+    /// The devices that reach nobody.
+    pub muted: MutedDevices,
+    /// Whether the member may switch the microphone on without a host.
+    pub may_unmute: bool,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            muted: MutedDevices::default(),
+            may_unmute: true,
+        }
+    }
+}
+
 /// Why no host is needed, or who acts as one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum HostPresence {
@@ -120,17 +128,20 @@ impl Room {
     /// The role of the member at `index`.
     pub(super) fn role(&self, index: usize) -> Role {
         let member = &self.members[index];
-        if member.holds_key || self.host_presence == HostPresence::Acting(member.person.id.clone())
-        {
-            return Role::Host;
+        let acts =
+            matches!(&self.host_presence, HostPresence::Acting(id) if *id == member.person.id);
+        match member.holds_key || acts {
+            true => Role::Host,
+            false => self.authority.role_of(&member.person.id),
         }
-        self.authority.role_of(&member.person.id)
     }
 
     /// The role of a participant, who need not be here.
     fn role_of(&self, id: &ParticipantId) -> Role {
+        let held_key = |away: &AwayMember| away.person.id == *id && away.holds_key;
         match self.index_of(id) {
             Some(index) => self.role(index),
+            None if self.away.iter().any(held_key) => Role::Host,
             None => self.authority.role_of(id),
         }
     }
@@ -205,23 +216,16 @@ impl Room {
     /// The sources of a member that reach nobody: switched off by a host, not among the features of
     /// the role, or, where hosts unmute, not allowed yet.
     pub(super) fn muted(&self, index: usize) -> MutedDevices {
-        let session = self.members[index].call;
-        self.muted_with(index, session.map(|session| session.devices))
-    }
-
-    /// As [`Room::muted`], for a member who has these devices on.
-    pub(super) fn muted_with(&self, index: usize, devices: Option<Devices>) -> MutedDevices {
         let Moderated { muted, may_unmute } = self.members[index].moderated;
         let may = |action| self.may(index, action, None);
         let waits = self.waits_for_host(index) && !may_unmute;
         let microphone = muted.microphone || waits || !may(Action::UseMicrophone);
         let screen = muted.screen || !may(Action::ShareScreen);
-        let shares_screen = devices.is_some_and(|devices| devices.screen);
         MutedDevices {
             microphone,
             camera: muted.camera || !may(Action::UseCamera),
             screen,
-            screen_audio: screen || (microphone && !shares_screen),
+            screen_audio: screen || microphone,
         }
     }
 
@@ -267,8 +271,8 @@ impl Room {
         Ok(self.muted(index).mask(devices))
     }
 
-    /// Brings every session of the call in line with what is muted: at the SFU, in the lists of the
-    /// others, and on the page of the member. `by` is the host who caused it.
+    /// Brings every member in line with what is muted: at the SFU, in the lists of the others, and
+    /// on the page of the member. `by` is the host who caused it.
     pub(super) fn enforce_mutes(&mut self, by: Option<&ParticipantId>, now: Now) -> Vec<Effect> {
         let mut effects = Vec::new();
         for index in 0..self.members.len() {
@@ -278,35 +282,21 @@ impl Room {
         effects
     }
 
-    /// Brings the session of one member in line with what is muted.
-    fn enforce_mute(&mut self, index: usize, by: Option<&ParticipantId>) -> Vec<Effect> {
-        let (muted, may_unmute) = (self.muted(index), self.may_unmute(index));
+    /// Brings one member in line with what is muted, except the mode of the call.
+    pub(super) fn enforce_mute(&mut self, index: usize, by: Option<&ParticipantId>) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let told = self.to_tell(index);
         let member = &mut self.members[index];
-        let Some(session) = &mut member.call else {
-            return Vec::new();
+        let connection = match member.connection_state {
+            ConnectionState::Connected(connection) => Some(connection),
+            // The answer to the next `join` tells the member.
+            ConnectionState::Lost(_) | ConnectionState::MediaOnly(_) => None,
         };
-        if session.muted == muted {
-            return Vec::new();
-        }
-        let added = muted.without(session.muted);
-        session.muted = muted;
-        let devices = muted.mask(session.devices);
-        let is_changed = std::mem::replace(&mut session.devices, devices) != devices;
-        let mut effects: Vec<_> = session
-            .media
-            .map(|media| media.set_muted(muted))
-            .into_iter()
-            .collect();
-        let ConnectionState::Connected(connection) = member.connection_state else {
-            let id = member.person.id.clone();
-            let message = ServerMessage::Devices { id, devices };
-            effects.extend(is_changed.then(|| broadcast(message)));
-            return effects;
-        };
-        if !added.devices().is_empty() {
+        if let Some(connection) = connection.filter(|_| member.told != told) {
+            member.told = told;
             let message = ServerMessage::Muted {
-                sources: added.devices(),
-                may_unmute,
+                sources: told.muted.devices(),
+                may_unmute: told.may_unmute,
                 by: by.cloned(),
             };
             effects.push(Effect::Send {
@@ -314,12 +304,34 @@ impl Room {
                 message,
             });
         }
+        let Some(session) = &mut member.call else {
+            return effects;
+        };
+        let muted = told.muted;
+        if session.muted == muted {
+            return effects;
+        }
+        session.muted = muted;
+        let devices = muted.mask(session.devices);
+        let is_changed = std::mem::replace(&mut session.devices, devices) != devices;
+        effects.extend(session.media.map(|media| media.set_muted(muted)));
         if is_changed {
             let id = member.person.id.clone();
             let message = ServerMessage::Devices { id, devices };
-            effects.push(broadcast_except(connection, message));
+            effects.push(Effect::Broadcast {
+                message,
+                except: connection,
+            });
         }
         effects
+    }
+
+    /// What the page of a member has to know.
+    pub(super) fn to_tell(&self, index: usize) -> Told {
+        Told {
+            muted: self.muted(index),
+            may_unmute: self.may_unmute(index),
+        }
     }
 
     /// Whether the media of any member in the call has to pass the SFU, because some of it is
@@ -342,6 +354,9 @@ impl Room {
         }
         let by = self.members[index].person.id.clone();
         match request {
+            ModerationRequest::Mute { who: Some(who), .. } if self.index_of(&who).is_none() => {
+                refuse(connection, ErrorCode::NoSuchPerson)
+            }
             ModerationRequest::Mute { who, source } => self.mute(index, who, source, now),
             ModerationRequest::AskToUnmute(who) => self.ask_to_unmute(connection, &by, &who, now),
             ModerationRequest::Rename { who, nickname } => match self.index_of(&who) {
@@ -356,12 +371,22 @@ impl Room {
                 if role >= self.role(index) || role == Role::Host {
                     return refuse(connection, ErrorCode::NotAllowed);
                 }
+                if !self.knows(&who) {
+                    return refuse(connection, ErrorCode::NoSuchPerson);
+                }
                 let event = AuthorityEvent::Role { id: who, role };
                 self.record(connection, by, event, now)
             }
             ModerationRequest::Remove { who, reason } => {
                 let removed = self.remove_by(&who, &by, reason, false, now);
-                removed.unwrap_or_else(|| refuse(connection, ErrorCode::NoSuchPerson))
+                let Some(mut effects) = removed else {
+                    return refuse(connection, ErrorCode::NoSuchPerson);
+                };
+                if self.authority.settings().locked {
+                    let event = AuthorityEvent::Dismiss(who);
+                    effects.extend(self.record(connection, by, event, now));
+                }
+                effects
             }
             ModerationRequest::Ban {
                 who,
@@ -387,6 +412,12 @@ impl Room {
             }
             ModerationRequest::EndMeeting => self.close(now),
         }
+    }
+
+    /// Whether a participant is here or away, or has a role.
+    fn knows(&self, id: &ParticipantId) -> bool {
+        let is_away = self.away.iter().any(|away| away.person.id == *id);
+        is_away || self.index_of(id).is_some() || !self.authority.role_of(id).is_default()
     }
 
     /// Everybody who may return to the room once it is locked: who is here or away.
@@ -444,7 +475,8 @@ impl Room {
         effects
     }
 
-    /// Ends the stay of a participant, who learns why. Nothing for a participant who is not here.
+    /// Ends the stay of a participant, who learns why. One who is away is not expected back any more,
+    /// so that others end what they still receive of them. Nothing for anybody else.
     fn remove_by(
         &mut self,
         who: &ParticipantId,
@@ -453,7 +485,10 @@ impl Room {
         banned: bool,
         now: Now,
     ) -> Option<Vec<Effect>> {
-        let index = self.index_of(who)?;
+        let Some(index) = self.index_of(who) else {
+            let gone = self.retain_away(|away| away.person.id != *who);
+            return (!gone.is_empty()).then_some(gone);
+        };
         let mut effects = Vec::new();
         if let ConnectionState::Connected(connection) = self.members[index].connection_state {
             let message = ServerMessage::Removed {
@@ -509,6 +544,24 @@ impl Room {
         effects
     }
 
+    /// Ends the stay of everybody whom a ban keeps out: the participant, who may have come back
+    /// before the ban was durable, and others of the same network who do not moderate.
+    fn remove_banned(&mut self, ban: &StoredBan, by: &ParticipantId, now: Now) -> Vec<Effect> {
+        let is_of_network = |index: &usize| {
+            let member = &self.members[*index];
+            ban.is_about(&member.person.id, member.network) && !self.role(*index).moderates()
+        };
+        let banned = (0..self.members.len()).filter(is_of_network);
+        let mut banned: Vec<_> = banned
+            .map(|index| self.members[index].person.id.clone())
+            .collect();
+        banned.push(ban.person.id.clone());
+        let ended = banned
+            .iter()
+            .filter_map(|id| self.remove_by(id, by, None, true, now));
+        ended.collect::<Vec<_>>().concat()
+    }
+
     /// The list of bans for a host.
     fn bans_answer(&self, connection: ConnectionId, now: Now) -> Effect {
         let bans: Vec<Ban> = self
@@ -523,7 +576,9 @@ impl Room {
         }
     }
 
-    /// Hands a change of the authority to the store, unless the store is too far behind.
+    /// Hands a change of the authority to the store, after the host key if the store does not have
+    /// it yet. The rate of announcements bounds these jobs; a full queue of messages does not delay
+    /// them.
     pub(super) fn record(
         &mut self,
         connection: ConnectionId,
@@ -531,16 +586,34 @@ impl Room {
         event: AuthorityEvent,
         now: Now,
     ) -> Vec<Effect> {
-        if self.pending >= ROOM_PENDING {
-            return refuse(connection, ErrorCode::Unavailable);
-        }
+        let key = self.store_key(connection, &by, now);
         self.pending += 1;
         let at = now.unix_ms;
-        vec![Effect::Record {
+        let record = Effect::Record {
             connection,
             by,
             record: NewRecord { event, at },
-        }]
+        };
+        key.into_iter().chain([record]).collect()
+    }
+
+    /// Hands the host key to the store, if the store does not have it yet.
+    pub(super) fn store_key(
+        &mut self,
+        connection: ConnectionId,
+        by: &ParticipantId,
+        now: Now,
+    ) -> Option<Effect> {
+        let hash = self.unstored_key.clone()?;
+        self.pending += 1;
+        Some(Effect::Record {
+            connection,
+            by: by.clone(),
+            record: NewRecord {
+                event: AuthorityEvent::HostKey(hash),
+                at: now.unix_ms,
+            },
+        })
     }
 
     /// Applies a durable change of the authority and sends it to everybody.
@@ -557,7 +630,7 @@ impl Room {
         let seq = match result {
             Ok(Recorded::Applied(seq)) => seq,
             Ok(Recorded::Unchanged) => None,
-            // The key holds until the room is empty.
+            // The key is stored with the next message or the next change.
             Ok(Recorded::Refused(_)) | Err(_) if matches!(event, AuthorityEvent::HostKey(_)) => {
                 return Vec::new();
             }
@@ -570,11 +643,16 @@ impl Room {
         let seq = seq.unwrap_or(self.history.seq());
         self.history.advance(seq);
         let (message, to_everybody) = match event {
-            AuthorityEvent::HostKey(_) => return Vec::new(),
+            AuthorityEvent::HostKey(hash) => {
+                self.unstored_key.take_if(|unstored| unstored.is(&hash));
+                return Vec::new();
+            }
+            AuthorityEvent::Dismiss(_) => return Vec::new(),
             AuthorityEvent::Settings { .. } => {
                 let room = self.authority.settings();
                 let by = Some(by.clone());
-                (ServerMessage::RoomChanged { seq, room, by }, is_news)
+                let message = ServerMessage::RoomChanged { seq, room, by };
+                (message, is_news)
             }
             AuthorityEvent::Role { id, .. } => {
                 let (role, by) = (self.role_of(&id), Some(by.clone()));
@@ -582,9 +660,7 @@ impl Room {
                 (ServerMessage::RoleChanged { seq, id, role, by }, is_news)
             }
             AuthorityEvent::Ban(ban) => {
-                // The participant may have come back before the ban was durable.
-                let removed = self.remove_by(&ban.person.id, &by, None, true, now);
-                let mut effects = removed.unwrap_or_default();
+                let mut effects = self.remove_banned(&ban, &by, now);
                 effects.push(self.bans_answer(connection, now));
                 return effects;
             }
@@ -596,7 +672,8 @@ impl Room {
                 message,
             }];
         }
-        let mut effects = vec![broadcast(message)];
+        // A locked room leaves the list of open rooms.
+        let mut effects = vec![broadcast(message), Effect::SummaryChanged];
         effects.extend(self.update_host_presence(now));
         effects.extend(self.enforce_mutes(Some(&by), now));
         effects

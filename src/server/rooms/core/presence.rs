@@ -10,7 +10,7 @@ use super::{
     budget::MemberBudget,
     command::{ConnectionId, Departure, Effect, Join, Now},
     history::MissedEvents,
-    moderation::Moderated,
+    moderation::{Moderated, Told},
     room::{ConnectionState, Member, Room, broadcast, broadcast_except, refuse},
 };
 use crate::{
@@ -24,6 +24,9 @@ use std::time::Instant;
 
 /// Bytes of a `joined` frame besides people, call, roles and history.
 const JOINED_FRAME_BYTES: usize = 1024;
+/// Places beyond the capacity of a room for its hosts and co-hosts, who are needed most where
+/// strangers fill the room. 4: a host's devices and some co-hosts.
+const HOST_RESERVE: usize = 4;
 /// Minimum number of bytes for history in a `joined` frame: one message of 4000 characters of four
 /// bytes, and its envelope.
 const MIN_HISTORY_BYTES: usize = 20 * 1024;
@@ -35,6 +38,10 @@ pub(super) struct AwayMember {
     pub person: Person,
     /// Until when they are expected back.
     pub until: Instant,
+    /// Whether they have shown the host key.
+    pub holds_key: bool,
+    /// What hosts have done to them.
+    pub moderated: Moderated,
 }
 
 impl Room {
@@ -63,7 +70,9 @@ impl Room {
         if !holds_key && !self.is_away(join) && !self.authority.admits(&join.id) {
             return Some(ErrorCode::RoomLocked);
         }
-        let is_full = self.members.len() >= self.rules.capacity;
+        let moderates = holds_key || self.authority.role_of(&join.id).moderates();
+        let reserve = if moderates { HOST_RESERVE } else { 0 };
+        let is_full = self.members.len() >= self.rules.capacity + reserve;
         is_full.then_some(ErrorCode::RoomFull)
     }
 
@@ -81,18 +90,20 @@ impl Room {
     /// Gives a new room its host key: the one that the first person presents, or a fresh one.
     /// Returns the key, and the effects that store its hash.
     fn claim(&mut self, join: &Join, now: Now) -> Option<(HostKey, Vec<Effect>)> {
-        if !std::mem::take(&mut self.is_new) {
+        if !std::mem::take(&mut self.is_unclaimed) {
             return None;
         }
         let key = join
             .host_key
             .clone()
             .unwrap_or_else(|| join.fresh_key.clone());
-        let event = AuthorityEvent::HostKey(HostKeyHash::of(&key));
+        let hash = HostKeyHash::of(&key);
         // The person is a host at once; the store makes it last.
+        let event = AuthorityEvent::HostKey(hash.clone());
         let _ = self.authority.apply(&event, now.unix_ms);
-        let stored = self.record(join.connection, join.id.clone(), event, now);
-        Some((key, stored))
+        self.unstored_key = Some(hash);
+        let stored = self.store_key(join.connection, &join.id, now);
+        Some((key, stored.into_iter().collect()))
     }
 
     /// Adds a member and sends `entered` to the others.
@@ -100,11 +111,14 @@ impl Room {
         let back = self.is_returning(&join, now);
         let claimed = self.claim(&join, now);
         let (key, stored) = claimed.unzip();
+        let back_from = self.away.iter().find(|away| away.person.id == join.id);
+        let moderated = back_from.map(|away| away.moderated).unwrap_or_default();
         self.away.retain(|away| away.person.id != join.id);
         let person = Person::new(join.id.clone(), join.nickname.clone());
         self.members.push(Member {
             holds_key: key.is_some() || self.holds_key(&join),
-            moderated: Moderated::default(),
+            moderated,
+            told: Told::default(),
             network: join.network,
             person: person.clone(),
             connection_state: ConnectionState::Connected(join.connection),
@@ -171,9 +185,11 @@ impl Room {
     }
 
     /// The answer to `join`.
-    fn join_answer(&self, index: usize, join: &Join, host_key: Option<HostKey>) -> Effect {
+    fn join_answer(&mut self, index: usize, join: &Join, host_key: Option<HostKey>) -> Effect {
         let (people, call) = (self.people(), self.call());
         let roles = self.roles();
+        let told = self.to_tell(index);
+        self.members[index].told = told;
         let bytes = history_bytes(&people, call.len(), roles.len());
         let missed = self.missed(join, bytes);
         let resumed = missed.is_some();
@@ -198,7 +214,8 @@ impl Room {
             role: self.role(index),
             roles,
             room: self.authority.settings(),
-            muted: self.muted(index).devices(),
+            muted: told.muted.devices(),
+            may_unmute: told.may_unmute,
             host_key,
         };
         Effect::Send {
@@ -319,14 +336,24 @@ impl Room {
         let keeps_media = away && self.mode == Mode::P2p;
         let mut effects = self.end_session(index, keeps_media);
         effects.extend(self.update_mode(now));
-        let person = self.members.remove(index).person;
+        let Member {
+            person,
+            holds_key,
+            moderated,
+            ..
+        } = self.members.remove(index);
         for member in &mut self.members {
             member.budget.remove_peer(&person.id);
         }
         if away {
             let until = now.instant + self.rules.away;
             let person = person.clone();
-            self.away.push(AwayMember { person, until });
+            self.away.push(AwayMember {
+                person,
+                until,
+                holds_key,
+                moderated,
+            });
         }
         let count = self.count();
         effects.push(broadcast(ServerMessage::Left {
@@ -352,7 +379,7 @@ impl Room {
     }
 
     /// Keeps the away people that `is_expected` selects, and sends `gone` for the others.
-    fn retain_away(&mut self, is_expected: impl Fn(&AwayMember) -> bool) -> Vec<Effect> {
+    pub(super) fn retain_away(&mut self, is_expected: impl Fn(&AwayMember) -> bool) -> Vec<Effect> {
         let away = std::mem::take(&mut self.away).into_iter();
         let (expected, gone): (_, Vec<AwayMember>) = away.partition(is_expected);
         self.away = expected;

@@ -10,7 +10,7 @@ use super::{
     call::CallSession,
     command::{ChatRequest, Command, ConnectionId, Effect, Now, RoomRequest},
     history::History,
-    moderation::{HostPresence, Moderated},
+    moderation::{HostPresence, Moderated, Told},
     presence::AwayMember,
 };
 use crate::{
@@ -19,8 +19,12 @@ use crate::{
         RoomSummary, ServerMessage, Wanted,
     },
     server::{
-        authority::Authority, error::refusal, limits::ROOM_OFFERS, net::Network,
-        rooms::RoomSnapshot, token_bucket::TokenBucket,
+        authority::{Authority, HostKeyHash},
+        error::refusal,
+        limits::ROOM_OFFERS,
+        net::Network,
+        rooms::RoomSnapshot,
+        token_bucket::TokenBucket,
     },
 };
 use std::{
@@ -87,6 +91,8 @@ pub(super) struct Member {
     pub holds_key: bool,
     /// What hosts have done to the member.
     pub moderated: Moderated,
+    /// The muted devices of which the page of the member knows.
+    pub told: Told,
     /// The network of the member; nothing for an address that is exempt from limits.
     pub network: Option<Network>,
 }
@@ -127,14 +133,16 @@ pub struct Room {
     pub(super) peers: u64,
     /// The host key, the settings, the roles and the bans.
     pub(super) authority: Authority,
-    /// Whether the room is not stored yet: the first member gets the host key.
-    pub(super) is_new: bool,
+    /// Whether the next member gets the host key.
+    pub(super) is_unclaimed: bool,
+    /// The hash of the host key, until the store has it.
+    pub(super) unstored_key: Option<HostKeyHash>,
     /// Whether a host is here.
     pub(super) host_presence: HostPresence,
 }
 
 impl Room {
-    /// An empty room with this log. Without an authority the room is not stored yet.
+    /// An empty room with this log. Without an authority nobody has claimed the room yet.
     pub fn new(
         name: RoomName,
         epoch: Epoch,
@@ -143,7 +151,8 @@ impl Room {
         rules: RoomRules,
     ) -> Self {
         Self {
-            is_new: authority.is_none(),
+            is_unclaimed: authority.is_none(),
+            unstored_key: None,
             authority: authority.unwrap_or_default(),
             host_presence: HostPresence::default(),
             name,
@@ -192,7 +201,7 @@ impl Room {
                 requester,
                 id,
                 result,
-            } => self.on_stored(requester, id, result),
+            } => self.on_stored(requester, id, result, now),
             Command::Changed {
                 connection,
                 change,
@@ -238,6 +247,11 @@ impl Room {
             people: self.count(),
             in_call: u32::try_from(self.call().len()).unwrap_or(u32::MAX),
         }
+    }
+
+    /// Whether the list of open rooms may show the room: it is not locked.
+    pub fn is_listed(&self) -> bool {
+        !self.authority.settings().locked
     }
 
     /// The room as its page shows it before the page has a socket.
