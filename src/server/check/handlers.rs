@@ -198,7 +198,9 @@ pub async fn media(
         tracks: Vec::new(),
     });
     let offer = offer.await;
-    let (handle, mut events) = context.sfu.open_room();
+    let Some((handle, mut events)) = context.sfu.open_room() else {
+        return refused(StatusCode::SERVICE_UNAVAILABLE);
+    };
     let sent = handle.send(Command::Offer {
         peer: PeerKey(1),
         person: participant_id(&new_session_token()),

@@ -42,6 +42,19 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The peer that the command is about.
+    pub fn peer(&self) -> PeerKey {
+        match self {
+            Self::Offer { peer, .. }
+            | Self::Subscribe { peer, .. }
+            | Self::SetMuted { peer, .. }
+            | Self::Resync { peer }
+            | Self::Close { peer } => *peer,
+        }
+    }
+}
+
 /// An event for a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {

@@ -219,8 +219,9 @@ impl Sfu {
         shards.map(|shard| f64::from(shard.load.load(Ordering::Relaxed)) / 1000.0)
     }
 
-    /// Opens a room on the shard with the least load. The receiver gets its events.
-    pub fn open_room(&self) -> (MediaHandle, mpsc::Receiver<Event>) {
+    /// Opens a room on the shard with the least load. The receiver gets its events. Nothing where
+    /// the queue of the shard is full or the shard has stopped.
+    pub fn open_room(&self) -> Option<(MediaHandle, mpsc::Receiver<Event>)> {
         let room = RoomKey(self.inner.rooms.fetch_add(1, Ordering::Relaxed));
         let (events, receiver) = mpsc::channel(EVENT_QUEUE);
         let burden = |shard: &ShardHandle| {
@@ -231,14 +232,46 @@ impl Sfu {
         let (shard, handle) = shards
             .min_by_key(|(_, shard)| burden(shard))
             .expect("there is a shard: `start` made one at least");
+        if !handle.send(ShardMessage::OpenRoom { room, events }) {
+            return None;
+        }
         handle.rooms.fetch_add(1, Ordering::Relaxed);
-        handle.send(ShardMessage::OpenRoom { room, events });
         let media = MediaHandle {
             sfu: self.clone(),
             shard,
             room,
         };
-        (media, receiver)
+        Some((media, receiver))
+    }
+
+    /// An SFU with one shard that has no thread, and the queue of that shard, which holds `length`
+    /// messages.
+    #[cfg(test)]
+    pub fn without_thread(length: usize) -> (Self, std::sync::mpsc::Receiver<ShardMessage>) {
+        let (messages, queue) = sync_channel(length);
+        let (relayed, _) = sync_channel(0);
+        let poll = mio::Poll::new().expect("a poll");
+        let waker = Waker::new(poll.registry(), mio::Token(0)).expect("a waker");
+        let shard = ShardHandle {
+            messages,
+            relayed,
+            waker,
+            port: 0,
+            families: Families::Both,
+            candidates: RwLock::default(),
+            rooms: AtomicUsize::new(0),
+            load: Arc::default(),
+        };
+        let inner = Inner {
+            shards: vec![shard],
+            relay: Arc::default(),
+            metrics: MediaMetrics::default(),
+            rooms: AtomicU64::new(1),
+        };
+        let sfu = Self {
+            inner: Arc::new(inner),
+        };
+        (sfu, queue)
     }
 
     /// Delivers a datagram that came through our own TURN server. With a full queue it is lost.
@@ -280,7 +313,8 @@ impl ShardHandle {
     }
 }
 
-/// The media of one room. Dropping the handle closes every connection of the room.
+/// The media of one room. Dropping the handle closes every connection of the room, also where the
+/// queue of the shard is full: the shard closes a room whose receiver of events is dropped.
 pub struct MediaHandle {
     /// Keeps the SFU running.
     sfu: Sfu,

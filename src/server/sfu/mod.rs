@@ -45,4 +45,6 @@ pub use keys::PeerKey;
 pub use peer::sdp::offer::Offer;
 pub use publish::muted::MutedSources;
 pub use report::{ConnectionReport, SentTrack};
+#[cfg(test)]
+pub use shard::message::ShardMessage;
 pub use transport::relay::RelayPath;

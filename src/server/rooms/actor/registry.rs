@@ -10,6 +10,7 @@
 
 use super::{
     handle::RoomHandle,
+    media::RoomMedia,
     message::RoomMessage,
     summaries::{Summaries, publish},
     task::{self, ForgetReply},
@@ -25,7 +26,7 @@ use crate::{
         limits::{POST_RATE, ROOM_MAILBOX},
         metrics::RoomMetrics,
         net::KeyedRateLimiter,
-        sfu::{self, MediaHandle, Sfu},
+        sfu::Sfu,
         store::{Store, StoreError},
     },
 };
@@ -289,9 +290,9 @@ impl Rooms {
         self.inner.relays.get()
     }
 
-    /// Opens a room at the SFU.
-    pub(super) fn open_media(&self) -> (MediaHandle, mpsc::Receiver<sfu::Event>) {
-        self.inner.sfu.open_room()
+    /// Opens a room at the SFU; nothing while the SFU is overloaded.
+    pub(super) fn open_media(&self) -> Option<RoomMedia> {
+        self.inner.sfu.open_room().map(RoomMedia::new)
     }
 
     /// Drops every mailbox and starts no actor any more. Actors end with their last socket.

@@ -4,7 +4,12 @@
 //! and frames go into bounded queues. The actor of a room that is empty and has no pending commit
 //! ends; [`super::registry`] starts another one for the next message to the room.
 
-use super::{message::RoomMessage, operator::Inspection, registry::Rooms};
+use super::{
+    media::{OfferRefused, RoomMedia},
+    message::RoomMessage,
+    operator::Inspection,
+    registry::Rooms,
+};
 use crate::server::rooms::{
     RoomError,
     core::command::{Command, ConnectionId, Departure, Effect, Join, Now, RequestId, Requester},
@@ -18,7 +23,7 @@ use crate::{
         error::refusal,
         log_throttle::{self, LogThrottle},
         net::Network,
-        sfu::{self, MediaHandle},
+        sfu,
         store::{Change, NewMessage, NewRecord, StoreError},
     },
 };
@@ -55,7 +60,7 @@ pub struct Actor {
     /// Pending commits, in the order of the requests.
     commits: FuturesOrdered<BoxFuture<'static, Command>>,
     /// The room's media at the SFU, from the first offer on.
-    media: Option<(MediaHandle, mpsc::Receiver<sfu::Event>)>,
+    media: Option<RoomMedia>,
     /// Deletes the messages of the room, once a host has asked for it.
     clearing: Option<JoinHandle<()>>,
     /// The registry, and through it the store.
@@ -199,7 +204,7 @@ impl Actor {
                 self.run_effects(effects);
             }
             RoomMessage::Inspect(reply) => {
-                let media = self.media.as_ref().map(|(media, _)| media.inspect());
+                let media = self.media.as_ref().map(|media| media.handle().inspect());
                 let _ = reply.send(Inspection::of(&self.room, media));
             }
             RoomMessage::MayRead { reader, reply } => {
@@ -446,36 +451,28 @@ impl Actor {
         }
     }
 
-    /// Sends a command to the SFU. An offer or a mute that finds its queue full closes the
-    /// connection, so that the client opens another one.
+    /// Sends a command to the SFU. An offer that finds its queue full closes the connection, so that
+    /// the client opens another one.
     fn send_media(&mut self, command: sfu::Command) {
-        let (opens, needed_by) = match &command {
-            sfu::Command::Offer { peer, .. } => (true, Some(*peer)),
-            sfu::Command::SetMuted { peer, .. } => (false, Some(*peer)),
-            sfu::Command::Subscribe { .. }
-            | sfu::Command::Resync { .. }
-            | sfu::Command::Close { .. } => (false, None),
-        };
-        if self.media.is_none() && opens {
-            self.media = Some(self.rooms.open_media());
+        let offers = matches!(command, sfu::Command::Offer { .. });
+        if self.media.is_none() && offers {
+            self.media = self.rooms.open_media();
         }
-        let Some((media, _)) = &self.media else {
-            return;
+        let sent = match &mut self.media {
+            Some(media) => media.send(command),
+            None if offers => Err(OfferRefused(command.peer())),
+            None => Ok(()),
         };
-        if !media.send(command)
-            && let Some(peer) = needed_by
-        {
+        if let Err(OfferRefused(peer)) = sent {
             self.handle(Command::Media(sfu::Event::Closed { peer }));
         }
     }
 }
 
 /// The next event of the SFU; nothing without a connection to it.
-async fn next_media_event(
-    media: &mut Option<(MediaHandle, mpsc::Receiver<sfu::Event>)>,
-) -> Option<sfu::Event> {
+async fn next_media_event(media: &mut Option<RoomMedia>) -> Option<sfu::Event> {
     match media {
-        Some((_, events)) => events.recv().await,
+        Some(media) => media.next_event().await,
         None => None,
     }
 }

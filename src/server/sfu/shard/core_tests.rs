@@ -7,12 +7,12 @@ use crate::server::metrics::IcePath;
 use crate::server::sfu::{
     peer::sdp::offer::Offer,
     publish::capture_clock::SenderReport,
-    testing::browser::{FakeBrowser, core, first_participant, participant},
+    testing::browser::{FakeBrowser, core, first_participant, join_without_media, participant},
     transport::datagram::ReceivedDatagram,
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use std::{cell::RefCell, time::Duration};
-use str0m::{Input, net::Protocol};
+use str0m::{Input, media::MediaKind, net::Protocol};
 
 /// An address without a connection.
 const UNKNOWN_ADDRESS: ([u8; 4], u16) = ([192, 0, 2, 1], 5000);
@@ -104,10 +104,7 @@ fn a_connection_that_never_connects_is_closed() {
     let (mut core, mut events, now) = core();
     let mut browser = str0m::Rtc::new(now);
     let mut api = browser.sdp_api();
-    let (kind, direction) = (
-        str0m::media::MediaKind::Audio,
-        str0m::media::Direction::SendOnly,
-    );
+    let (kind, direction) = (MediaKind::Audio, str0m::media::Direction::SendOnly);
     api.add_media(kind, direction, None, None, None);
     let (offer, _) = api.apply().expect("something to offer");
     let offer = Offer::new(MediaOffer {
@@ -504,4 +501,18 @@ fn a_silent_peer_is_reported_as_poor_before_it_is_closed() {
     let closed = Event::Closed { peer: PeerKey(1) };
     assert!(seconds(&mut core, 8).contains(&closed));
     assert!(core.peers.is_empty());
+}
+
+#[test]
+fn a_room_whose_actor_has_ended_is_closed_without_a_message() {
+    let (mut core, events, mut now) = core();
+    join_without_media(&mut core, 1, &[], (MediaKind::Audio, 1), now);
+    assert_eq!(core.peers.len(), 1);
+    drop(events);
+    let end = now + Duration::from_secs(1);
+    while now < end {
+        now += Duration::from_millis(50);
+        core.handle_timeout(now);
+    }
+    assert!(core.peers.is_empty() && core.rooms.is_empty());
 }

@@ -26,6 +26,9 @@ impl Core {
         offer: Offer,
         now: Instant,
     ) {
+        if !self.rooms.contains_key(&room) {
+            return;
+        }
         let known = self.keys.get(&(room, key)).copied();
         let same = known.filter(|index| self.peers[*index].connection == offer.connection);
         // A new connection inherits them: no offer ends a mute.

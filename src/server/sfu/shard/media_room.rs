@@ -62,6 +62,11 @@ impl MediaRoom {
         }
     }
 
+    /// Whether the actor of the room has ended.
+    pub fn is_abandoned(&self) -> bool {
+        self.events.is_closed()
+    }
+
     /// Removes all peers, tracks and speakers.
     pub fn clear(&mut self) {
         *self = Self::new(self.events.clone(), self.dropped_events.clone());

@@ -40,8 +40,18 @@ impl Core {
             }
         }
         if self.ticks.is_multiple_of(LAYER_TICKS) {
+            self.close_abandoned_rooms();
             self.close_silent_peers(now);
             self.update_distribution();
+        }
+    }
+
+    /// Closes the rooms whose actor has ended while the queue of this shard was full.
+    fn close_abandoned_rooms(&mut self) {
+        let abandoned = self.rooms.iter().filter(|(_, room)| room.is_abandoned());
+        let abandoned: Vec<RoomKey> = abandoned.map(|(key, _)| *key).collect();
+        for room in abandoned {
+            self.close_room(room);
         }
     }
 
