@@ -246,6 +246,17 @@ impl CallState {
         }
     }
 
+    /// Whether a source of a participant is on, by the list of the server. A source that is off
+    /// must not be played: its participant may be muted by a host and go on sending.
+    pub fn is_on(&self, id: &ParticipantId, source: Source) -> bool {
+        let person = self.people.iter().find(|person| person.id == *id);
+        person.is_some_and(|person| match source {
+            Source::Microphone => person.devices.microphone,
+            Source::Camera => person.devices.camera,
+            Source::Screen | Source::ScreenAudio => person.devices.screen,
+        })
+    }
+
     /// The tiles of the stage, the own tile first; empty outside the call.
     pub fn tiles(&self) -> Vec<Tile> {
         let Some(me) = &self.me else { return vec![] };
@@ -446,6 +457,41 @@ mod tests {
             devices,
         });
         assert_eq!(state.tiles()[1].devices, devices);
+    }
+
+    #[test]
+    fn a_source_is_played_only_while_the_server_lists_it_as_on() {
+        let mut state = in_call();
+        let on = |state: &CallState, name: &str| {
+            let is_on = |source: &Source| state.is_on(&id(name), *source);
+            Source::ALL.into_iter().filter(is_on).collect::<Vec<_>>()
+        };
+        let devices = |microphone, camera, screen| Devices {
+            microphone,
+            camera,
+            screen,
+        };
+        for (devices, expected) in [
+            (devices(false, false, false), vec![]),
+            (devices(true, false, false), vec![Source::Microphone]),
+            (devices(false, true, false), vec![Source::Camera]),
+            (
+                devices(false, false, true),
+                vec![Source::Screen, Source::ScreenAudio],
+            ),
+            (devices(true, true, true), Source::ALL.to_vec()),
+        ] {
+            let ben = id("Ben");
+            state.apply(&ServerMessage::Devices { id: ben, devices });
+            assert_eq!(on(&state, "Ben"), expected, "{devices:?}");
+            let entered = CallPerson {
+                devices,
+                ..person("Cem", 7)
+            };
+            state.apply(&ServerMessage::CallEntered { person: entered });
+            assert_eq!(on(&state, "Cem"), expected, "{devices:?}");
+        }
+        assert_eq!(on(&state, "Eve"), [], "who is not in the call");
     }
 
     #[test]

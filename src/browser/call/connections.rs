@@ -57,6 +57,12 @@ impl Connections {
         self.with_sfu(|sfu| sfu.handle(event.clone()));
     }
 
+    /// Plays what the server lists as on, and nothing else, of every connection browser to browser.
+    pub fn follow_devices(&self) {
+        let peers: Vec<_> = self.peers.borrow().values().cloned().collect();
+        peers.iter().for_each(|peer| peer.follow_devices());
+    }
+
     /// Every `RTCPeerConnection`, the SFU's first.
     pub fn all(&self) -> Vec<RtcPeerConnection> {
         let sfu = self.sfu.borrow().as_ref().and_then(|sfu| sfu.pc());

@@ -102,6 +102,14 @@ impl CallController {
     pub fn on_message(&self, message: &ServerMessage) {
         let before = self.state.people().get_untracked();
         self.state.maybe_update(|state| state.apply(message));
+        self.dispatch(message, before.clone());
+        if *self.state.people().read_untracked() != before {
+            self.connections.follow_devices();
+        }
+    }
+
+    /// Runs what a message means for the connections. `before`: the call before the message.
+    fn dispatch(&self, message: &ServerMessage, before: Vec<CallPerson>) {
         match message {
             ServerMessage::Joined(joined) => {
                 self.end_former_stay(&joined.call, &joined.me);

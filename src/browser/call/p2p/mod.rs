@@ -108,10 +108,26 @@ impl P2pConnection {
         }
     }
 
-    /// Whether the participant speaks now.
+    /// Whether the participant speaks now, with a microphone that is on.
     pub fn is_speaking(&self) -> bool {
-        self.receiver(Source::Microphone)
-            .is_some_and(|receiver| is_speaking(&receiver))
+        self.is_on(Source::Microphone)
+            && self
+                .receiver(Source::Microphone)
+                .is_some_and(|receiver| is_speaking(&receiver))
+    }
+
+    /// Plays the sources that the server lists as on, and no other: a page that sends on after a
+    /// host's mute is heard and seen by nobody, even before the call has moved to the SFU.
+    pub fn follow_devices(&self) {
+        for source in Source::ALL {
+            if let Some(receiver) = self.receiver(source) {
+                receiver.track().set_enabled(self.is_on(source));
+            }
+        }
+    }
+
+    fn is_on(&self, source: Source) -> bool {
+        self.context.state.read_untracked().is_on(&self.id, source)
     }
 
     /// The current connection, for its statistics.
@@ -189,6 +205,7 @@ impl RemoteEnd for P2pConnection {
         let place = transceivers(pc).iter().position(|other| *other == theirs);
         let source = place.and_then(|place| Source::ALL.get(place));
         if let Some(source) = source {
+            event.track().set_enabled(self.is_on(*source));
             self.stream(*source).add_track(&event.track());
             self.context.state.links().update(|links| {
                 links.entry(self.id.clone()).or_default().version += 1;
