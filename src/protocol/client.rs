@@ -29,11 +29,13 @@ macro_rules! tagged_enum {
             $($(#[$variant_attribute])* $variant $(($payload))? $({ $($fields)* })?,)+
         }
 
-        #[doc = concat!("The `type` of a [`", stringify!($name), "`].")]
-        #[derive(Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        enum $tag {
-            $($variant,)+
+        listed_enum! {
+            #[doc = concat!("The `type` of a [`", stringify!($name), "`].")]
+            #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+            #[serde(rename_all = "snake_case")]
+            pub enum $tag {
+                $($(#[$variant_attribute])* $variant,)+
+            }
         }
     };
 }

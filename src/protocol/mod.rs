@@ -45,7 +45,9 @@ pub use call::{
 pub use chat::{
     ChatDraft, ChatMessage, Emoji, HISTORY_PAGE, MAX_HISTORY_PAGE, MAX_REACTIONS, Reaction, Seq,
 };
-pub use client::{ClientMessage, Decoded, Resume, TYPING_EVERY_MS, TYPING_LASTS_MS, decode};
+pub use client::{
+    ClientMessage, Decoded, MessageType, Resume, TYPING_EVERY_MS, TYPING_LASTS_MS, decode,
+};
 pub use errors::{CloseCode, ErrorCode};
 pub use ids::{Epoch, HostKey, MessageId, ParticipantId, SessionToken};
 pub use media::{

@@ -526,7 +526,12 @@ impl Client {
 
     /// Joins a room and waits for `joined`.
     pub async fn join(&mut self, room: &str, nickname: &str) {
-        self.send(&join(room, nickname, None)).await;
+        self.join_as(join(room, nickname, None)).await;
+    }
+
+    /// Sends this `join` and waits for `joined`.
+    pub async fn join_as(&mut self, join: ClientMessage) {
+        self.send(&join).await;
         self.wait_for_joined().await;
     }
 

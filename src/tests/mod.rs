@@ -40,6 +40,7 @@ mod reconnect;
 mod refusals;
 mod requests;
 mod retention;
+mod roles;
 mod rooms;
 mod search;
 mod text;
