@@ -562,6 +562,21 @@ impl Room {
         ended.collect::<Vec<_>>().concat()
     }
 
+    /// Ends the stay of a participant who was removed from the locked room and has come back before
+    /// that was durable.
+    fn remove_dismissed(
+        &mut self,
+        id: &ParticipantId,
+        by: &ParticipantId,
+        now: Now,
+    ) -> Vec<Effect> {
+        let is_host = |index: usize| self.members[index].holds_key;
+        if self.authority.admits(id) || self.index_of(id).is_some_and(is_host) {
+            return Vec::new();
+        }
+        self.remove_by(id, by, None, false, now).unwrap_or_default()
+    }
+
     /// The list of bans for a host.
     fn bans_answer(&self, connection: ConnectionId, now: Now) -> Effect {
         let bans: Vec<Ban> = self
@@ -647,7 +662,7 @@ impl Room {
                 self.unstored_key.take_if(|unstored| unstored.is(&hash));
                 return Vec::new();
             }
-            AuthorityEvent::Dismiss(_) => return Vec::new(),
+            AuthorityEvent::Dismiss(id) => return self.remove_dismissed(&id, &by, now),
             AuthorityEvent::Settings { .. } => {
                 let room = self.authority.settings();
                 let by = Some(by.clone());

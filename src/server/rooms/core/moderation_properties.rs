@@ -1,8 +1,9 @@
 //! Properties of moderation: no sequence of commands raises a role without the host key or a host,
-//! and what is muted reaches nobody.
+//! what is muted reaches nobody, and bans and locks keep out whom they name.
 //!
-//! A [`Model`] keeps, for each participant, the role that the rules give. After every command it is
-//! compared with the room.
+//! A [`Model`] keeps, for each participant, what the rules give, and the authority that the store
+//! has. The store answers late, and it fails. After every command the model is compared with the
+//! room.
 
 use super::{
     command::{
@@ -10,23 +11,24 @@ use super::{
         RoomRequest,
     },
     history::History,
+    presence::AwayMember,
     room::Room,
 };
 use crate::{
     protocol::{
-        Devices, Epoch, Feature, FeatureSet, HostKey, Mode, Nickname, ParticipantId, Powers, Role,
-        RoomName, SessionToken, SettingsChange, Source,
+        Devices, Epoch, ErrorCode, Feature, FeatureSet, HostKey, Mode, Nickname, ParticipantId,
+        Powers, Role, RoomName, SessionToken, SettingsChange, Source,
     },
     server::{
         authority::{Authority, AuthorityEvent},
         identity::participant_id,
-        rooms::RoomRules,
-        store::Recorded,
+        rooms::{RoomError, RoomRules},
+        store::{NewRecord, Recorded},
     },
 };
 use proptest::prelude::*;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -47,6 +49,9 @@ enum Shown {
 enum Step {
     Join(usize, Shown),
     Leave(usize),
+    /// The socket breaks; the participant stays a member for the grace period.
+    Break(usize),
+    /// The socket is silent for too long; the participant is away.
     Lose(usize),
     SetRole(usize, usize, Role),
     Mute(usize, Option<usize>, Source),
@@ -58,6 +63,16 @@ enum Step {
     EnterCall(usize, Devices),
     SetDevices(usize, Devices, bool),
     Wait(u64),
+    /// The store answers this many records.
+    Answer(usize, Outcome),
+}
+
+/// What the store does with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Stored,
+    Failed,
+    Refused,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -91,9 +106,15 @@ fn step() -> impl Strategy<Value = Step> {
         host_unmutes,
         powers,
     });
+    let outcome = prop_oneof![
+        6 => Just(Outcome::Stored),
+        1 => Just(Outcome::Failed),
+        1 => Just(Outcome::Refused),
+    ];
     prop_oneof![
         6 => (who(), shown).prop_map(|(who, shown)| Step::Join(who, shown)),
         1 => who().prop_map(Step::Leave),
+        1 => who().prop_map(Step::Break),
         1 => who().prop_map(Step::Lose),
         6 => (who(), who(), role).prop_map(|(by, who, role)| Step::SetRole(by, who, role)),
         3 => (who(), prop::option::of(who()), source)
@@ -102,11 +123,16 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (who(), who()).prop_map(|(by, who)| Step::Remove(by, who)),
         1 => (who(), who()).prop_map(|(by, who)| Step::Ban(by, who)),
         1 => (who(), who()).prop_map(|(by, who)| Step::LiftBan(by, who)),
+        1 => (who(), any::<bool>()).prop_map(|(by, locked)| {
+            let locked = Some(locked);
+            Step::SetRoom(by, SettingsChange { locked, ..SettingsChange::default() })
+        }),
         2 => (who(), change).prop_map(|(by, change)| Step::SetRoom(by, change)),
         3 => (who(), devices()).prop_map(|(who, devices)| Step::EnterCall(who, devices)),
         3 => (who(), devices(), any::<bool>())
             .prop_map(|(who, devices, unmute)| Step::SetDevices(who, devices, unmute)),
         1 => prop_oneof![1..9_u64, 200..400_u64].prop_map(Step::Wait),
+        5 => (1..4_usize, outcome).prop_map(|(count, outcome)| Step::Answer(count, outcome)),
     ]
 }
 
@@ -127,13 +153,34 @@ struct Model {
     sockets: BTreeMap<usize, ConnectionId>,
     /// Whether a participant who is here has shown the key.
     hosts: BTreeSet<usize>,
-    /// The roles that hosts and co-hosts gave.
+    /// The roles that hosts and co-hosts gave, once they are durable.
     given: BTreeMap<usize, Role>,
+    /// Who is banned, once that is durable.
+    banned: BTreeSet<usize>,
+    /// Who may return, while the room is locked.
+    admitted: Option<BTreeSet<usize>>,
+    /// Who was removed or banned while the room is locked.
+    dismissed: BTreeSet<usize>,
+    /// The authority that the store has.
+    stored: Authority,
+    /// The end of the log in the store.
+    seq: u64,
+    /// The records that the store has not answered, and who was here or away when each was sent.
+    pending: VecDeque<(Recording, BTreeSet<usize>)>,
+    /// Whether the store answers at once.
+    answers_at_once: bool,
+}
+
+/// A record on its way to the store.
+struct Recording {
+    connection: ConnectionId,
+    by: ParticipantId,
+    record: NewRecord,
 }
 
 impl Model {
     /// A room whose first participant has shown the key.
-    fn new() -> Self {
+    fn new(answers_at_once: bool) -> Self {
         let now = Instant::now();
         let rules = RoomRules {
             capacity: 9,
@@ -157,6 +204,13 @@ impl Model {
             sockets: BTreeMap::new(),
             hosts: BTreeSet::new(),
             given: BTreeMap::new(),
+            banned: BTreeSet::new(),
+            admitted: None,
+            dismissed: BTreeSet::new(),
+            stored: Authority::default(),
+            seq: 0,
+            pending: VecDeque::new(),
+            answers_at_once,
         };
         model.join(0, Shown::TheKey);
         model
@@ -180,37 +234,39 @@ impl Model {
         Some(self.room.role(index))
     }
 
-    /// Runs a command; a record is stored at once.
+    /// The participant of this id.
+    fn of(id: &ParticipantId) -> usize {
+        let found = (0..SESSIONS).find(|who| Self::id(*who) == *id);
+        found.expect("one of the participants")
+    }
+
+    fn is_away(&self, who: usize) -> bool {
+        let id = Self::id(who);
+        self.room.away.iter().any(|away| away.person.id == id)
+    }
+
+    /// Runs a command. Its records wait for the store.
     fn command(&mut self, command: Command) -> Vec<Effect> {
         let now = Now {
             instant: self.now,
             unix_ms: 1,
         };
-        let mut all = Vec::new();
-        let mut commands = vec![command];
-        while let Some(command) = commands.pop() {
-            for effect in self.room.handle(command, now) {
-                if let Effect::Record {
-                    connection,
-                    by,
-                    record,
-                } = &effect
-                {
-                    let mut stored = Authority::from_json(&self.room.authority.to_json())
-                        .expect("reads its own form");
-                    let result = match stored.apply(&record.event, record.at) {
-                        Ok(true) => Ok(Recorded::Applied(Some(self.room.history.seq() + 1))),
-                        Ok(false) => Ok(Recorded::Unchanged),
-                        Err(code) => Ok(Recorded::Refused(code)),
-                    };
-                    commands.push(Command::Recorded {
-                        connection: *connection,
-                        by: by.clone(),
-                        record: record.clone(),
-                        result,
-                    });
-                }
-                all.push(effect);
+        let expected = |who: &usize| self.sockets.contains_key(who) || self.is_away(*who);
+        let expected: BTreeSet<usize> = (0..SESSIONS).filter(expected).collect();
+        let mut effects = self.room.handle(command, now);
+        for effect in &effects {
+            if let Effect::Record {
+                connection,
+                by,
+                record,
+            } = effect
+            {
+                let recording = Recording {
+                    connection: *connection,
+                    by: by.clone(),
+                    record: record.clone(),
+                };
+                self.pending.push_back((recording, expected.clone()));
             }
         }
         self.sockets.retain(|who, _| {
@@ -218,7 +274,80 @@ impl Model {
             self.room.index_of(&id).is_some()
         });
         self.hosts.retain(|who| self.sockets.contains_key(who));
-        all
+        while self.answers_at_once && !self.pending.is_empty() {
+            effects.extend(self.answer(Outcome::Stored));
+        }
+        effects
+    }
+
+    /// The store answers the oldest record.
+    fn answer(&mut self, outcome: Outcome) -> Vec<Effect> {
+        let Some((recording, expected)) = self.pending.pop_front() else {
+            return Vec::new();
+        };
+        let Recording {
+            connection,
+            by,
+            record,
+        } = recording;
+        let result = match outcome {
+            Outcome::Failed => Err(RoomError::Unavailable),
+            Outcome::Refused => Ok(Recorded::Refused(ErrorCode::TooManyEntries)),
+            Outcome::Stored => match self.stored.apply(&record.event, record.at) {
+                Ok(true) => {
+                    let takes_seq = !matches!(record.event, AuthorityEvent::HostKey(_));
+                    self.seq += u64::from(takes_seq);
+                    Ok(Recorded::Applied(takes_seq.then_some(self.seq)))
+                }
+                Ok(false) => Ok(Recorded::Unchanged),
+                Err(code) => Ok(Recorded::Refused(code)),
+            },
+        };
+        if matches!(result, Ok(Recorded::Applied(_) | Recorded::Unchanged)) {
+            self.note(&record.event, expected);
+        }
+        self.command(Command::Recorded {
+            connection,
+            by,
+            record,
+            result,
+        })
+    }
+
+    /// Notes what a durable record means by the rules.
+    fn note(&mut self, event: &AuthorityEvent, expected: BTreeSet<usize>) {
+        match event {
+            AuthorityEvent::HostKey(_) => {}
+            AuthorityEvent::Role { id, role } => {
+                self.given.insert(Self::of(id), *role);
+            }
+            AuthorityEvent::Ban(ban) => {
+                let who = Self::of(&ban.person.id);
+                self.banned.insert(who);
+                self.dismiss(who);
+            }
+            AuthorityEvent::LiftBan(id) => {
+                self.banned.remove(&Self::of(id));
+            }
+            AuthorityEvent::Dismiss(id) => self.dismiss(Self::of(id)),
+            AuthorityEvent::Settings { change, .. } => match change.locked {
+                Some(true) => {
+                    self.admitted.get_or_insert(expected);
+                }
+                Some(false) => {
+                    self.admitted = None;
+                    self.dismissed.clear();
+                }
+                None => {}
+            },
+        }
+    }
+
+    fn dismiss(&mut self, who: usize) {
+        if let Some(admitted) = &mut self.admitted {
+            admitted.remove(&who);
+            self.dismissed.insert(who);
+        }
     }
 
     fn join(&mut self, who: usize, shown: Shown) {
@@ -239,11 +368,23 @@ impl Model {
             fresh_key: key("f"),
             network: None,
         };
+        let was_away = self.is_away(who);
+        let is_co_host = self.given.get(&who) == Some(&Role::CoHost);
+        let is_admitted = self
+            .admitted
+            .as_ref()
+            .is_none_or(|admitted| admitted.contains(&who) || was_away || is_co_host);
+        let may_enter = was_here || (is_admitted && !self.banned.contains(&who));
         self.sockets.insert(who, connection);
         self.command(Command::Join(join));
         let is_here = self.sockets.contains_key(&who);
-        if matches!(shown, Shown::TheKey) {
-            assert!(is_here, "nothing keeps out who has the key");
+        let shows_key = matches!(shown, Shown::TheKey);
+        assert_eq!(is_here, may_enter || shows_key, "{who} enters");
+        if is_here && !was_here {
+            // As a host or co-host.
+            self.dismissed.remove(&who);
+        }
+        if shows_key {
             self.hosts.insert(who);
         } else if !was_here {
             self.hosts.remove(&who);
@@ -268,9 +409,10 @@ impl Model {
     fn run(&mut self, step: Step) {
         match step {
             Step::Join(who, shown) => self.join(who, shown),
-            Step::Leave(who) | Step::Lose(who) => {
+            Step::Leave(who) | Step::Break(who) | Step::Lose(who) => {
                 let departure = match step {
                     Step::Leave(_) => Departure::Left,
+                    Step::Break(_) => Departure::Lost,
                     _ => Departure::TimedOut,
                 };
                 if let Some(connection) = self.sockets.get(&who).copied() {
@@ -294,9 +436,6 @@ impl Model {
                         actor >= Role::CoHost && target < actor && role < actor
                     });
                 assert!(allowed || !is_recorded, "{by} gave {who} the role {role:?}");
-                if is_recorded {
-                    self.given.insert(who, role);
-                }
             }
             Step::Mute(by, who, source) => {
                 let who = who.map(Self::id);
@@ -339,8 +478,27 @@ impl Model {
                 self.now += Duration::from_secs(seconds);
                 self.command(Command::Tick);
             }
+            Step::Answer(count, outcome) => {
+                for _ in 0..count {
+                    self.answer(outcome);
+                }
+            }
         }
         self.check();
+    }
+
+    /// The store answers everything, and has the authority that the room has.
+    fn finish(&mut self) {
+        while !self.pending.is_empty() {
+            self.answer(Outcome::Stored);
+            self.check();
+        }
+        if let Some(hash) = self.room.unstored_key.clone() {
+            let event = AuthorityEvent::HostKey(hash);
+            assert_eq!(self.stored.apply(&event, 1), Ok(true), "it was not stored");
+        }
+        assert_eq!(self.room.authority, self.stored);
+        assert_eq!(self.room.history.seq(), self.seq);
     }
 
     /// Compares the room with the rules.
@@ -371,7 +529,42 @@ impl Model {
             is_muted |= !session.muted.is_empty();
         }
         assert!(!is_muted || self.room.mode == Mode::Sfu);
+        assert_eq!(self.room.pending, self.pending.len());
+        for who in &self.banned {
+            let is_here = self.sockets.contains_key(who);
+            assert!(!is_here || self.hosts.contains(who), "{who} is banned");
+            let is_expected = |away: &AwayMember| away.person.id == Self::id(*who);
+            let mut away = self.room.away.iter().filter(|away| !away.holds_key);
+            assert!(!away.any(is_expected), "{who} is banned, and expected back");
+        }
+        for who in &self.dismissed {
+            let is_here = self.sockets.contains_key(who);
+            let may_enter = self.role(*who).moderates();
+            assert!(!is_here || may_enter, "{who} was removed");
+        }
     }
+}
+
+#[test]
+fn who_returns_before_a_removal_from_a_locked_room_is_durable_does_not_stay() {
+    let mut model = Model::new(false);
+    let locked = Some(true);
+    let lock = SettingsChange {
+        locked,
+        ..SettingsChange::default()
+    };
+    for step in [
+        Step::Join(1, Shown::Nothing),
+        Step::SetRoom(0, lock),
+        Step::Answer(3, Outcome::Stored),
+        Step::Remove(0, 1),
+        Step::Join(1, Shown::Nothing),
+    ] {
+        model.run(step);
+    }
+    assert!(model.sockets.contains_key(&1), "the store is slow");
+    model.run(Step::Answer(1, Outcome::Stored));
+    assert!(!model.sockets.contains_key(&1));
 }
 
 proptest! {
@@ -380,10 +573,12 @@ proptest! {
     #[test]
     fn no_commands_raise_a_role_without_the_key_or_a_host(
         steps in prop::collection::vec(step(), 1..120),
+        answers_at_once in any::<bool>(),
     ) {
-        let mut model = Model::new();
+        let mut model = Model::new(answers_at_once);
         for step in steps {
             model.run(step);
         }
+        model.finish();
     }
 }
