@@ -2,12 +2,15 @@
 
 use super::harness::{Client, TestApp, new_id};
 use crate::protocol::{
-    Candidate, ChatDraft, ClientMessage, Devices, ErrorCode, MessageId, ParticipantId,
-    ServerMessage, Signal,
+    Candidate, ChatDraft, ClientMessage, Devices, ErrorCode, MAX_ANNOUNCEMENT_CHARS, MessageId,
+    ParticipantId, Role, ServerMessage, SettingsChange, Signal, Source,
 };
 use futures::{SinkExt, StreamExt};
-use std::sync::Arc;
-use tokio::sync::oneshot;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{sync::oneshot, time::timeout};
 use tokio_tungstenite::tungstenite::Message;
 
 /// The number of simultaneous attackers.
@@ -15,6 +18,15 @@ const ATTACKERS: usize = 20;
 
 /// Signals of 40 KiB that one attacker sends: as many as the rate limit of a socket allows at once.
 const SIGNALS: usize = 50;
+
+/// Messages that each flooding host sends: as many as the frames of a socket allow at once.
+const MODERATIONS: usize = 500;
+
+/// Devices of the flooding host.
+const HOST_DEVICES: usize = 4;
+
+/// How long a message of a guest may take meanwhile. 5 s: on a machine that runs other tests.
+const UNDISTURBED: Duration = Duration::from_secs(5);
 
 /// A WebSocket frame with a message.
 fn frame(message: &ClientMessage) -> Message {
@@ -95,6 +107,41 @@ fn largest_bursts(victim: &ParticipantId, known: MessageId) -> Vec<ClientMessage
         });
     }
     all
+}
+
+/// Every kind of message of a host that does not end the stay of the victim, again and again.
+fn moderation(victim: &ParticipantId) -> Vec<ClientMessage> {
+    let who = || victim.clone();
+    let message = |number: usize| match number % 8 {
+        0 => ClientMessage::Mute {
+            who: None,
+            source: Source::ALL[number / 8 % Source::ALL.len()],
+        },
+        1 => ClientMessage::SetRoom {
+            change: SettingsChange {
+                host_unmutes: Some((number / 8).is_multiple_of(2)),
+                ..SettingsChange::default()
+            },
+        },
+        2 => ClientMessage::Announce {
+            text: "😀".repeat(MAX_ANNOUNCEMENT_CHARS),
+        },
+        3 => ClientMessage::Rename {
+            who: who(),
+            nickname: format!("{}{number:03}", "😀".repeat(29)),
+        },
+        4 => ClientMessage::SetRole {
+            who: who(),
+            role: match number / 8 % 2 {
+                0 => Role::Viewer,
+                _ => Role::Guest,
+            },
+        },
+        5 => ClientMessage::AskToUnmute { who: who() },
+        6 => ClientMessage::LiftBan { who: who() },
+        _ => ClientMessage::Bans,
+    };
+    (0..MODERATIONS).map(message).collect()
 }
 
 /// Sends messages and a `ping` while reading, until the `pong` arrives.
@@ -179,6 +226,55 @@ async fn twenty_flooding_members_do_not_close_a_client_that_reads() {
     let mut ben = app.join("team", "Ben").await;
     ben.send_chat("the end").await;
     assert!(reading.await.expect("goes on"), "Ann is still there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_who_floods_the_room_closes_and_delays_nobody() {
+    let app = Arc::new(TestApp::start().await);
+    let host = app.join("team", "Host").await;
+    let key = host.joined().host_key.clone();
+    let (sender, receiver) = oneshot::channel();
+    let reader = Arc::clone(&app);
+    let reading = tokio::spawn(run_on_own_thread(move || {
+        read_until_the_end(reader, sender)
+    }));
+    let (victim, _) = receiver.await.expect("Ann is in");
+    let mut ben = app.join("team", "Ben").await;
+    let begun = Instant::now();
+    let attacked = Arc::clone(&app);
+    let attack = run_on_own_thread(move || async move {
+        let devices = (0..HOST_DEVICES).map(async |number| {
+            let mut device = attacked.connect().await;
+            let join = ClientMessage::Join {
+                room: "team".to_owned(),
+                nickname: format!("Host {number}"),
+                resume: None,
+                host_key: key.clone(),
+            };
+            device.join_as(join).await;
+            assert_eq!(device.joined().role, Role::Host);
+            send_all_and_read(device, moderation(&victim)).await;
+        });
+        futures::future::join_all(devices).await;
+    });
+    let chatting = async {
+        for number in 0..10 {
+            let text = format!("message {number}");
+            let sent = ben.send_chat(&text);
+            timeout(UNDISTURBED, sent).await.expect("in time");
+        }
+    };
+    tokio::join!(attack, chatting);
+    let last = ben.send_chat("the end").await;
+    assert!(reading.await.expect("goes on"), "Ann is still there");
+    // Beside the messages, the log holds what the rate of each device allows.
+    let allowed = 20 + 5 * (begun.elapsed().as_secs() + 1);
+    let messages = 12;
+    let events = last.seq - messages;
+    assert!(
+        events > 0 && events <= allowed * HOST_DEVICES as u64,
+        "{events}"
+    );
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! Fuzzing of the frame decoder with a corpus that is cut, mixed and mutated at random.
 //! `server::rooms::core::properties` tests what a room does with decoded messages.
 
-use crate::protocol::{ClientMessage, Decoded, decode};
+use crate::protocol::{ClientMessage, Decoded, MessageType, decode};
 use proptest::prelude::*;
+use serde::Deserialize;
 
 /// One frame a line. Add every frame that once caused a bug.
 const CORPUS: &str = include_str!("corpus/frames.txt");
@@ -46,10 +47,21 @@ fn corrupted_frame() -> impl Strategy<Value = String> {
 #[test]
 fn the_corpus_is_decoded_or_refused() {
     corpus().into_iter().for_each(assert_decoded_or_refused);
-    let messages = corpus()
-        .into_iter()
-        .filter(|frame| matches!(decode(frame), Decoded::Message(_)));
-    assert!(messages.count() > 12, "the corpus holds real messages, too");
+}
+
+#[test]
+fn the_corpus_holds_a_real_message_of_every_type() {
+    let type_of = |frame: &str| match decode(frame) {
+        Decoded::Message(message) => {
+            let message = serde_json::to_value(message).expect("serialises");
+            Some(MessageType::deserialize(&message["type"]).expect("has a type"))
+        }
+        Decoded::Refused(..) => None,
+    };
+    let found: Vec<MessageType> = corpus().into_iter().filter_map(type_of).collect();
+    for kind in MessageType::ALL {
+        assert!(found.contains(&kind), "{kind:?}");
+    }
 }
 
 proptest! {
