@@ -525,3 +525,47 @@ async fn a_host_announces_renames_and_ends_the_meeting() {
     assert_eq!(ann.wait_for_close().await, Some(4410));
     assert_eq!(ben.wait_for_close().await, Some(4410));
 }
+
+/// Runs a statement on the database of a running server.
+fn execute(app: &TestApp, statement: &str) {
+    let database = rusqlite::Connection::open(app.database()).expect("opens");
+    database.execute_batch(statement).expect("runs");
+}
+
+#[tokio::test]
+async fn a_host_learns_that_there_was_nothing_to_delete_or_that_it_failed() {
+    let (app, mut ann, _, _ben) = host_and_guest().await;
+    ann.send(&ClientMessage::ClearMessages).await;
+    let refused = ann.wait_for_refusal().await;
+    assert_eq!(
+        refused,
+        (ErrorCode::NoSuchMessage, None),
+        "nothing was said"
+    );
+    ann.send_chat("hello").await;
+    let failing = "CREATE TRIGGER fails BEFORE DELETE ON messages \
+                   BEGIN SELECT RAISE(ABORT, 'a test'); END";
+    execute(&app, failing);
+    ann.send(&ClientMessage::ClearMessages).await;
+    let refused = ann.wait_for_refusal().await;
+    assert_eq!(refused, (ErrorCode::Unavailable, None));
+    execute(&app, "DROP TRIGGER fails");
+    ann.send(&ClientMessage::ClearMessages).await;
+    assert_eq!(ann.wait_for_close().await, Some(1012), "a retry works");
+}
+
+#[tokio::test]
+async fn clients_start_over_after_a_deletion_even_if_the_store_keeps_the_epoch() {
+    let (app, mut ann, _, mut ben) = host_and_guest().await;
+    ann.send_chat("spam").await;
+    let failing = "CREATE TRIGGER fails BEFORE UPDATE OF epoch ON rooms \
+                   BEGIN SELECT RAISE(ABORT, 'a test'); END";
+    execute(&app, failing);
+    ann.send(&ClientMessage::ClearMessages).await;
+    assert_eq!(ben.wait_for_close().await, Some(1012));
+    let mut again = app.connect().await;
+    let joined = answer(&mut again, &rejoin("Ben", ben.joined()))
+        .await
+        .expect("joins");
+    assert!(!joined.resumed && joined.history.is_empty());
+}

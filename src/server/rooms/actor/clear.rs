@@ -30,8 +30,9 @@ impl Rooms {
         if deleted > 0 {
             // Clients that show the deleted messages would otherwise resume and keep them.
             let epoch = new_epoch();
-            store.renew_epoch(room, &epoch).await?;
+            let renewed = store.renew_epoch(room, &epoch).await;
             self.operate(room, OperatorCommand::Restart(epoch)).await;
+            renewed?;
             store.clean_up().await?;
         }
         steps.map(|()| deleted)

@@ -62,9 +62,17 @@ pub struct Actor {
     /// The room's media at the SFU, from the first offer on.
     media: Option<RoomMedia>,
     /// Deletes the messages of the room, once a host has asked for it.
-    clearing: Option<JoinHandle<()>>,
+    clearing: Option<Clearing>,
     /// The registry, and through it the store.
     rooms: Rooms,
+}
+
+/// The deletion of every message of the room.
+struct Clearing {
+    /// The socket that asked for it.
+    connection: ConnectionId,
+    /// The task, which returns the number of messages that it deleted.
+    task: JoinHandle<Result<usize, StoreError>>,
 }
 
 /// The reply channel of a request to forget a room: whether it had a row.
@@ -164,6 +172,9 @@ impl Actor {
                     None => return self.finish().await,
                 },
                 Some(event) = next_media_event(&mut self.media) => self.handle(Command::Media(event)),
+                Some((connection, code)) = next_cleared(&mut self.clearing) => {
+                    self.refuse(connection, code);
+                }
                 () = tick => self.handle(Command::Tick),
                 () = flush => self.flush_broadcasts(),
                 () = sleep_until(first_deadline), if idle => {}
@@ -397,28 +408,31 @@ impl Actor {
     }
 
     /// Starts to delete every message of the room, unless that runs already. Clients load a
-    /// snapshot at its end.
+    /// snapshot at its end; the socket that asked learns of a failure.
     fn clear_messages(&mut self, connection: ConnectionId) {
-        let (rooms, name) = (self.rooms.clone(), self.name.clone());
-        if self
-            .clearing
-            .as_ref()
-            .is_some_and(|task| !task.is_finished())
-        {
-            let busy = refusal(ErrorCode::Busy, None);
-            let slow = self.connections.send(connection, &busy);
-            return self.disconnect_slow(slow);
+        if self.clearing.is_some() {
+            return self.refuse(connection, ErrorCode::Busy);
         }
-        self.clearing = Some(tokio::spawn(async move {
+        let (rooms, name) = (self.rooms.clone(), self.name.clone());
+        let task = tokio::spawn(async move {
             static FAILED: LogThrottle = LogThrottle::new();
-            if let Err(error) = rooms.clear(&name).await {
+            let cleared = rooms.clear(&name).await;
+            if let Err(error) = &cleared {
                 log_throttle::error(
                     &FAILED,
-                    &error,
+                    error,
                     "the messages of a room could not be deleted",
                 );
             }
-        }));
+            cleared
+        });
+        self.clearing = Some(Clearing { connection, task });
+    }
+
+    /// Sends an error to one socket.
+    fn refuse(&mut self, connection: ConnectionId, code: ErrorCode) {
+        let slow = self.connections.send(connection, &refusal(code, None));
+        self.disconnect_slow(slow);
     }
 
     /// Adds credentials for the server's own relay to the answer to `enter_call`.
@@ -474,6 +488,19 @@ async fn next_media_event(media: &mut Option<RoomMedia>) -> Option<sfu::Event> {
     match media {
         Some(media) => media.next_event().await,
         None => None,
+    }
+}
+
+/// Waits for the end of a deletion of every message. Returns the socket that asked, and why nothing
+/// or not everything was deleted; nothing without a deletion, or where its clients start over.
+async fn next_cleared(clearing: &mut Option<Clearing>) -> Option<(ConnectionId, ErrorCode)> {
+    let Clearing { connection, task } = clearing.as_mut()?;
+    let (connection, cleared) = (*connection, task.await);
+    *clearing = None;
+    match cleared {
+        Ok(Ok(0)) => Some((connection, ErrorCode::NoSuchMessage)),
+        Ok(Ok(_)) => None,
+        Ok(Err(_)) | Err(_) => Some((connection, ErrorCode::Unavailable)),
     }
 }
 
