@@ -58,3 +58,42 @@ test('a camera that the system stops shows as off, and returns with the same tra
   await expect(ben.call.video('Ann')).toBeVisible();
   expect(await ann.page.evaluate(() => window.__rtc.asked.length), 'no other camera is requested').toBe(asked);
 });
+
+/** The microphones that a page receives browser to browser: whether each is played, and the bytes so far. */
+async function microphones(page: Page): Promise<{ played: boolean; bytes: number }[]> {
+  return page.evaluate(async () => {
+    const open = window.__rtc.connections.filter(({ pc }) => pc.connectionState === 'connected');
+    const found = [];
+    for (const { pc } of open) {
+      const [microphone] = pc.getReceivers();
+      if (!microphone) continue;
+      let bytes = 0;
+      for (const report of (await microphone.getStats()).values()) {
+        if (report.type === 'inbound-rtp') bytes += report.bytesReceived;
+      }
+      found.push({ played: microphone.track.enabled, bytes });
+    }
+    return found;
+  });
+}
+
+test('a page that goes on sending a microphone that the room lists as off is heard by nobody', async ({ person, name }) => {
+  const [ann, ben] = [await person('Ann'), await person('Ben')];
+  await ann.entersCall(name);
+  await ben.entersCall(name);
+  await ben.call.expectTiles(2);
+  const played = async (): Promise<boolean[]> => (await microphones(ben.page)).map((one) => one.played);
+  await expect.poll(played).toEqual([true]);
+
+  // The track goes on: only its page says that it is muted.
+  await setMuted(ann.page, 'audio', true);
+  await ben.call.expectSays('Ann', /muted/i);
+  await expect.poll(played).toEqual([false]);
+  const [before] = await microphones(ben.page);
+  await expect.poll(async () => (await microphones(ben.page))[0]?.bytes ?? 0).toBeGreaterThan((before?.bytes ?? 0) + 2_000);
+  expect(await played()).toEqual([false]);
+
+  await setMuted(ann.page, 'audio', false);
+  await ben.call.expectSaysNot('Ann', /muted/i);
+  await expect.poll(played).toEqual([true]);
+});
