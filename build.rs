@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::new("en")?
         .add_locale("ko")?
         .add_namespaces([
-            "common", "welcome", "room", "call", "lan", "admin", "doctor", "check",
+            "common", "welcome", "room", "hosts", "call", "lan", "admin", "doctor", "check",
         ])?
         .parse_options(ParseOptions::new().interpolate_display(true));
     let translations = TranslationsInfos::parse(config)?;

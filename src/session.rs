@@ -4,7 +4,9 @@
 //! [`crate::browser::RoomController`], which owns the socket and the call. `pages::room` makes
 //! one per room; components get it from the context.
 
-use crate::protocol::{ChatText, Devices, Emoji, MessageId, Nickname, ParticipantId, RoomName};
+use crate::protocol::{
+    ChatText, ClientMessage, Devices, Emoji, MessageId, Nickname, ParticipantId, RoomName,
+};
 use crate::state::call::{CallState, DeviceKind};
 use crate::state::duplicate_names::DuplicateNames;
 use crate::state::{RoomState, RoomStateStoreFields};
@@ -218,13 +220,15 @@ controller_methods! {
     /// Copies all reports of `getStats` as JSON.
     copy_stats() => call;
     /// Switches the microphone on or off.
-    toggle_microphone() => media;
+    toggle_microphone();
     /// Switches the camera on or off.
-    toggle_camera() => media;
+    toggle_camera();
     /// Switches off a device that the system muted.
     keep_off(kind: DeviceKind) => media;
     /// Shares the screen, or stops sharing it.
-    toggle_screen() => media;
+    toggle_screen();
+    /// Sends a request of a host.
+    moderate(request: ClientMessage);
     /// Selects another camera.
     choose_camera(device_id: String) => media;
     /// Selects another microphone.

@@ -27,6 +27,8 @@ pub enum IconName {
     Leave,
     /// Two links of a chain.
     Link,
+    /// A closed padlock.
+    Lock,
     /// Microphone, switched on.
     Microphone,
     /// A microphone, struck out.
@@ -80,6 +82,7 @@ impl IconName {
             Self::Link => {
                 "M8.500 11.500a3 3 0 0 0 4.300 0l3-3a3 3 0 0 0-4.300-4.300l-1 1M11.500 8.500a3 3 0 0 0-4.300 0l-3 3a3 3 0 0 0 4.300 4.300l1-1"
             }
+            Self::Lock => "M4.500 9h11v8h-11zM7 9V6.500a3 3 0 0 1 6 0V9",
             Self::Microphone => {
                 "M10 2.500a2.300 2.300 0 0 1 2.300 2.300v5a2.300 2.300 0 0 1-4.600 0v-5A2.300 2.300 0 0 1 10 2.500zM5 9.500a5 5 0 0 0 10 0M10 14.500v3"
             }

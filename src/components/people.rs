@@ -2,6 +2,9 @@
 
 use crate::components::ErasedShow;
 use crate::components::call::JoinCall;
+use crate::components::hosts::{
+    PersonActions, PersonDialog, PersonMenus, RefusedRequest, RoleBadge, RoomSettingsButton,
+};
 use crate::components::{
     Avatar, Icon, IconName, LanguageSwitch, Rename, ThemeSwitch, page_address,
 };
@@ -21,6 +24,8 @@ use leptos_router::hooks::use_navigate;
 pub fn PeopleSidebar(
     /// Whether the sheet is open.
     open: RwSignal<bool>,
+    /// Counts the requests to open the settings of the room.
+    settings: RwSignal<u32>,
 ) -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
@@ -45,9 +50,11 @@ pub fn PeopleSidebar(
             <p class="room__count" translate="no">
                 {count}
             </p>
+            <LockedNote />
             <div class="room__actions">
                 <JoinCall name=name.clone() />
                 <CallCount />
+                <RoomSettingsButton class="button button--quiet" named=true open=settings />
             </div>
             <PeopleList />
             <Rename />
@@ -76,11 +83,12 @@ fn CallCount() -> impl IntoView {
     }
 }
 
-/// The participants, in order of arrival.
+/// The participants, in order of arrival, each with the actions of a host.
 #[component]
-fn PeopleList() -> impl IntoView {
+pub fn PeopleList() -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
+    PersonMenus::provide();
     view! {
         <ul class="people" translate="no" aria-label=words!(i18n, room.people)>
             <For
@@ -89,6 +97,24 @@ fn PeopleList() -> impl IntoView {
                 children=|person| view! { <PersonRow person /> }
             />
         </ul>
+        <RefusedRequest />
+        <PersonDialog />
+    }
+}
+
+/// "Locked by a host", while the room admits nobody new.
+#[component]
+fn LockedNote() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let locked = Memo::new(move |_| session.room.standing().read().settings.locked);
+    view! {
+        <ErasedShow when=locked>
+            <p class="room__locked">
+                <Icon name=IconName::Lock />
+                {words!(i18n, hosts.locked_note)}
+            </p>
+        </ErasedShow>
     }
 }
 
@@ -107,12 +133,13 @@ fn PersonRow(
     };
     let in_call = in_call(session, id.clone());
     let tag = session.tag_of(id.clone());
-    let nickname = nickname.to_string();
+    let (name, role_id, actions_id) = (nickname.to_string(), id.clone(), id.clone());
     view! {
         <li class="person" class:person--me=mine>
-            <Avatar id nickname=nickname.clone() />
-            <bdi class="person__name">{nickname}</bdi>
+            <Avatar id nickname=name.clone() />
+            <bdi class="person__name">{name}</bdi>
             {move || tag.get().map(|tag| view! { <span class="tag">{tag}</span> })}
+            <RoleBadge id=role_id class="person__note" />
             <ErasedShow when=mine>
                 <span class="person__note">{words!(i18n, common.you)}</span>
             </ErasedShow>
@@ -122,6 +149,7 @@ fn PersonRow(
                     <span class="visually-hidden">{words!(i18n, room.in_the_call)}</span>
                 </span>
             </ErasedShow>
+            <PersonActions id=actions_id nickname />
         </li>
     }
 }

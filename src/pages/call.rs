@@ -4,8 +4,11 @@
 //! or of "Join call" on the room's page. [`crate::state::prejoin`] decides when the prejoin
 //! page is skipped.
 
-use crate::components::call::{CallControls, CallStage, DeviceProblems, DeviceSettings, Prejoin};
+use crate::components::call::{
+    CallControls, CallStage, DeviceProblems, DeviceSettings, PeopleDialog, Prejoin,
+};
 use crate::components::chat::Chat;
+use crate::components::hosts::{RoomSettingsButton, RoomSettingsDialog};
 use crate::components::{
     Banner, ErasedShow, Hydration, Icon, IconName, LanguageSwitch, page_address,
 };
@@ -67,10 +70,15 @@ fn EnteredCall(
     let session = expect_context::<Session>();
     let full = Memo::new(move |_| session.call.stage().get() == Stage::Full);
     let (settings, set_settings) = signal(0_u32);
+    let (people, set_people) = signal(0_u32);
+    let room_settings = RwSignal::new(0_u32);
     let chat_open = RwSignal::new(false);
     view! {
         <div class="call">
-            <CallBar />
+            <CallBar
+                on_people=Callback::new(move |()| set_people.update(|n| *n += 1))
+                room_settings
+            />
             <Banner />
             <div class="call__main">
                 <main id="content" class="call__stage">
@@ -95,13 +103,21 @@ fn EnteredCall(
                 </aside>
             </div>
             <DeviceSettings open=settings />
+            <PeopleDialog open=people />
+            <RoomSettingsDialog open=room_settings />
         </div>
     }
 }
 
-/// The name of the room and the number of participants in its call.
+/// The name of the room, the number of participants in its call, the list of people, and for hosts
+/// the settings of the room.
 #[component]
-fn CallBar() -> impl IntoView {
+fn CallBar(
+    /// Opens the list of people.
+    on_people: Callback<()>,
+    /// Counts the requests to open the settings of the room.
+    room_settings: RwSignal<u32>,
+) -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
     let count = Signal::derive(move || {
@@ -125,6 +141,16 @@ fn CallBar() -> impl IntoView {
             <p class="call__count" translate="no">
                 {count}
             </p>
+            <button
+                class="call__tool"
+                type="button"
+                aria-label=words!(i18n, room.show_people)
+                title=words!(i18n, room.show_people)
+                on:click=move |_| on_people.run(())
+            >
+                <Icon name=IconName::People />
+            </button>
+            <RoomSettingsButton class="call__tool" open=room_settings />
             <LanguageSwitch />
         </header>
     }

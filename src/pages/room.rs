@@ -7,6 +7,7 @@ use crate::api::{ApiError, Packed, RoomStart, load_room};
 use crate::components::ErasedShow;
 use crate::components::call::JoinCall;
 use crate::components::chat::{Chat, SearchBox, is_search};
+use crate::components::hosts::{RoomSettingsButton, RoomSettingsDialog};
 use crate::components::{
     Banner, DeferredHydration, Hydration, Icon, IconName, Masthead, OutOfRoom, PeopleSidebar,
     TimeZone, is_without_script, page_address,
@@ -52,7 +53,10 @@ impl LazyRoute for RoomRoute {
 
     fn view(this: Self) -> AnyView {
         #[cfg(feature = "hydrate")]
-        crate::browser::dom::page::arrived();
+        {
+            crate::browser::dom::host_link::take();
+            crate::browser::dom::page::arrived();
+        }
         view! { <RoomLayout start=this.start /> }.into_any()
     }
 }
@@ -223,6 +227,7 @@ fn is_call_path(path: &str) -> bool {
 #[component]
 fn RoomPage() -> impl IntoView {
     let people_open = RwSignal::new(false);
+    let settings = RwSignal::new(0_u32);
     // Search results are hydrated with the page, not deferred: a later task would load them
     // again and find other nodes than it renders.
     let chat = match is_search().get_untracked() {
@@ -237,11 +242,12 @@ fn RoomPage() -> impl IntoView {
     view! {
         <div class="room">
             <DeferredHydration>
-                <RoomBar people_open />
+                <RoomBar people_open settings />
             </DeferredHydration>
             <DeferredHydration>
-                <PeopleSidebar open=people_open />
+                <PeopleSidebar open=people_open settings />
             </DeferredHydration>
+            <RoomSettingsDialog open=settings />
             <main id="content" class="room__main">
                 <Banner />
                 <OtherCaseHint />
@@ -259,6 +265,8 @@ fn RoomPage() -> impl IntoView {
 fn RoomBar(
     /// Whether the list of participants is open on narrow screens.
     people_open: RwSignal<bool>,
+    /// Counts the requests to open the settings of the room.
+    settings: RwSignal<u32>,
 ) -> impl IntoView {
     let session = expect_context::<Session>();
     let i18n = use_i18n();
@@ -280,6 +288,7 @@ fn RoomBar(
                 <span class="visually-hidden">{words!(i18n, room.show_people)}</span>
                 <HeadCount />
             </button>
+            <RoomSettingsButton class="button button--quiet button--small" open=settings />
             <JoinCall name=name.clone() />
         </header>
     }

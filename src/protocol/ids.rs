@@ -161,6 +161,12 @@ impl Epoch {
         }
     }
 
+    /// An epoch that no store has, for a client that resumes its session without a position. The
+    /// answer has a snapshot.
+    pub fn none() -> Self {
+        Self("-".to_owned())
+    }
+
     /// An epoch from the store. An epoch that is invalid today is mapped to a valid one
     /// deterministically.
     pub fn from_stored(text: &str) -> Self {

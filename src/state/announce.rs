@@ -82,13 +82,8 @@ impl Announced {
                     }));
                 }
                 Entry::Notice(number, notice) if *number > before.notice => {
-                    let own = match notice {
-                        Notice::Joined(id, _)
-                        | Notice::Left(id, _)
-                        | Notice::Renamed { id, .. } => people.is_me(id),
-                        Notice::Announcement(_) => false,
-                    };
-                    if !own {
+                    let is_own = notice.author().is_some_and(|author| people.is_me(author));
+                    if !is_own {
                         announcements.push(Announcement::Notice(notice.clone()));
                     }
                 }

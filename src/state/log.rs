@@ -1,12 +1,12 @@
 //! The message log of one participant: messages, notices and pending messages.
 //!
-//! Messages are in order of `seq`. Notices (a participant joined, left or was renamed; an
-//! announcement) are at the position at which they arrived; the server does not store them. A sent message is
+//! Messages are in order of `seq`. Notices (a participant joined, left or was renamed; a role or
+//! the settings changed; an announcement) are at the position at which they arrived; the server does not store them. A sent message is
 //! pending until the server's copy arrives with the same id.
 
 use crate::protocol::{
     ChatDraft, ChatMessage, ChatText, Emoji, ErrorCode, Joined, MessageId, Nickname, ParticipantId,
-    Person, Seq, ServerMessage,
+    Person, Role, Seq, ServerMessage,
 };
 use crate::state::Position;
 use serde::{Deserialize, Serialize};
@@ -96,8 +96,47 @@ pub enum Notice {
         /// The new nickname.
         now: Nickname,
     },
-    /// The operator announced something.
-    Announcement(ChatText),
+    /// Somebody announced something.
+    Announcement {
+        /// The host; the operator if `None`.
+        from: Option<Person>,
+        /// What is announced.
+        text: ChatText,
+    },
+    /// The role of a participant changed.
+    RoleChanged {
+        /// Id of the participant.
+        id: ParticipantId,
+        /// The participant's nickname.
+        nickname: Nickname,
+        /// The new role.
+        role: Role,
+        /// The participant who changed it, if known.
+        by: Signer,
+    },
+    /// The room admits nobody new.
+    Locked(Signer),
+    /// The room admits everybody again.
+    Unlocked(Signer),
+    /// Other settings of the room changed.
+    RulesChanged(Signer),
+}
+
+/// The participant who changed something; `None` if unknown.
+pub type Signer = Option<(ParticipantId, Nickname)>;
+
+impl Notice {
+    /// The participant who caused the event, if one did.
+    pub fn author(&self) -> Option<&ParticipantId> {
+        match self {
+            Self::Joined(id, _) | Self::Left(id, _) | Self::Renamed { id, .. } => Some(id),
+            Self::Announcement { from, .. } => from.as_ref().map(|from| &from.id),
+            Self::RoleChanged { by, .. }
+            | Self::Locked(by)
+            | Self::Unlocked(by)
+            | Self::RulesChanged(by) => by.as_ref().map(|(id, _)| id),
+        }
+    }
 }
 
 /// A sent message that the server has not confirmed.
@@ -190,19 +229,20 @@ impl Log {
                 person, back: true, ..
             } => self.remove_left_notice(&person.id),
             ServerMessage::Entered { person, .. } => {
-                self.notice(Notice::Joined(person.id.clone(), person.nickname.clone()))
+                self.add(Notice::Joined(person.id.clone(), person.nickname.clone()))
             }
             ServerMessage::Left { person, .. } => {
-                self.notice(Notice::Left(person.id.clone(), person.nickname.clone()))
+                self.add(Notice::Left(person.id.clone(), person.nickname.clone()))
             }
-            ServerMessage::Renamed { person, was } => self.notice(Notice::Renamed {
+            ServerMessage::Renamed { person, was } => self.add(Notice::Renamed {
                 id: person.id.clone(),
                 was: was.clone(),
                 now: person.nickname.clone(),
             }),
-            ServerMessage::Announcement { text, .. } => {
-                self.notice(Notice::Announcement(text.clone()))
-            }
+            ServerMessage::Announcement { text, from } => self.add(Notice::Announcement {
+                from: from.clone(),
+                text: text.clone(),
+            }),
             ServerMessage::RoleChanged { seq: Some(seq), .. }
             | ServerMessage::RoomChanged { seq, .. } => {
                 self.advance(*seq);
@@ -359,7 +399,8 @@ impl Log {
         true
     }
 
-    fn notice(&mut self, notice: Notice) -> bool {
+    /// Adds a notice at the end. Returns true.
+    pub fn add(&mut self, notice: Notice) -> bool {
         self.notices_made += 1;
         self.entries.push(Entry::Notice(self.notices_made, notice));
         self.drop_old_notices();
@@ -371,7 +412,15 @@ impl Log {
     fn remove_left_notice(&mut self, id: &ParticipantId) -> bool {
         let about = |entry: &Entry| match entry {
             Entry::Notice(_, Notice::Left(who, _) | Notice::Joined(who, _)) => who == id,
-            Entry::Notice(_, Notice::Renamed { .. } | Notice::Announcement(_))
+            Entry::Notice(
+                _,
+                Notice::Renamed { .. }
+                | Notice::Announcement { .. }
+                | Notice::RoleChanged { .. }
+                | Notice::Locked(_)
+                | Notice::Unlocked(_)
+                | Notice::RulesChanged(_),
+            )
             | Entry::Message(_) => false,
         };
         let last = self.entries.iter().rposition(about);

@@ -16,6 +16,7 @@ pub mod layers;
 pub mod log;
 pub mod migration;
 pub mod minify_sdp;
+pub mod moderation;
 pub mod negotiation;
 pub mod outbox;
 pub mod prejoin;
@@ -232,8 +233,12 @@ impl People {
 impl RoomState {
     /// Applies one message of the server.
     pub fn apply(&mut self, message: &ServerMessage) {
+        let notice = self.standing.notice_of(message, &self.people);
         self.people.apply(message);
         self.log.apply(message);
+        if let Some(notice) = notice {
+            self.log.add(notice);
+        }
         self.connection.apply(message);
         self.typing.apply(message);
         self.standing.apply(message);
@@ -242,12 +247,23 @@ impl RoomState {
 
 /// [`RoomState::apply`] on a store: only changed parts notify their subscribers.
 pub fn apply_to_store(state: Store<RoomState>, message: &ServerMessage) {
+    let notice = {
+        let (standing, people) = (state.standing(), state.people());
+        let (standing, people) = (standing.read_untracked(), people.read_untracked());
+        standing.notice_of(message, &people)
+    };
     state.people().maybe_update(|people| people.apply(message));
-    state.log().maybe_update(|log| log.apply(message));
+    state.log().maybe_update(|log| {
+        let has_changed = log.apply(message);
+        notice.map_or(has_changed, |notice| log.add(notice))
+    });
     state
         .connection()
         .maybe_update(|connection| connection.apply(message));
     state.typing().maybe_update(|typing| typing.apply(message));
+    state
+        .standing()
+        .maybe_update(|standing| standing.apply(message));
 }
 
 #[cfg(test)]

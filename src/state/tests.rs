@@ -225,7 +225,10 @@ fn an_announcement_is_a_notice_that_is_read_aloud_once_and_changes_no_position()
         text: text("noon"),
         from: None,
     });
-    let notice = Notice::Announcement(text("noon"));
+    let notice = Notice::Announcement {
+        from: None,
+        text: text("noon"),
+    };
     let last = state.log.entries.last();
     assert_eq!(last, Some(&Entry::Notice(1, notice.clone())));
     assert_eq!(state.log.position, before);

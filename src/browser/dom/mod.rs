@@ -4,6 +4,7 @@ pub mod announcer;
 pub mod clipboard;
 pub mod clock;
 pub mod fullscreen;
+pub mod host_link;
 pub mod js;
 pub mod language;
 pub mod navigation;

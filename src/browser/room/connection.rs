@@ -7,12 +7,12 @@ use crate::browser::net::fetch;
 use crate::browser::net::transport::Transport;
 use crate::browser::net::websocket::{Socket, TransportEvent};
 use crate::browser::room::controller::{RoomController, millis};
-use crate::protocol::{ClientMessage, Resume};
-use crate::state::RoomStateStoreFields;
+use crate::protocol::{ClientMessage, Epoch, Resume};
 use crate::state::connection::{
     BANNER_DELAY, JOIN_TIMEOUT, Phase, Reason, ReconnectPlan, Refused, SILENCE_TIMEOUT,
 };
 use crate::state::transport::TransportKind;
+use crate::state::{Position, RoomStateStoreFields};
 use gloo_timers::callback::Timeout;
 use leptos::prelude::*;
 use std::cell::Cell;
@@ -85,7 +85,12 @@ impl RoomController {
     fn join(&self) {
         let position = self.state.log().read_untracked().position.clone();
         let session = self.session.borrow().clone();
-        let resume = session.zip(position).map(|(session, at)| Resume {
+        // The page of a locked room has no position; the session alone lets this participant return.
+        let at = position.unwrap_or_else(|| Position {
+            epoch: Epoch::none(),
+            seq: 0,
+        });
+        let resume = session.map(|session| Resume {
             session,
             epoch: at.epoch,
             seq: at.seq,
@@ -95,7 +100,11 @@ impl RoomController {
             room,
             nickname,
             resume,
-            host_key: storage::host_key(&self.room),
+            host_key: self
+                .host_key
+                .borrow()
+                .clone()
+                .or_else(|| storage::host_key(&self.room)),
         });
     }
 

@@ -4,15 +4,16 @@ use super::connection::UpgradeAttempt;
 use crate::browser::call::{CallController, Media};
 use crate::browser::dom::clock::steady_ms;
 use crate::browser::dom::js::Listener;
-use crate::browser::dom::storage;
+use crate::browser::dom::{host_link, storage};
 use crate::browser::net::transport::Transport;
 use crate::protocol::{
-    ClientMessage, Devices, ErrorCode, Joined, Nickname, ParticipantId, RoomName, Seq,
+    ClientMessage, Devices, ErrorCode, HostKey, Joined, Nickname, ParticipantId, RoomName, Seq,
     ServerMessage, SessionToken,
 };
 use crate::state::call::CallState;
 use crate::state::connection::{PING_INTERVAL, Phase, Refused};
 use crate::state::outbox::Outbox;
+use crate::state::standing::without;
 use crate::state::transport::TransportChoice;
 use crate::state::{RoomState, RoomStateStoreFields, apply_to_store};
 use gloo_timers::callback::{Interval, Timeout};
@@ -31,6 +32,8 @@ pub struct RoomController {
     pub(super) room: RoomName,
     pub(super) nickname: RefCell<Nickname>,
     pub(super) session: RefCell<Option<SessionToken>>,
+    /// The host key of a link, until the server has said whether it is right.
+    pub(super) host_key: RefCell<Option<HostKey>>,
     pub(super) transport: RefCell<Option<Transport>>,
     /// The transport of the next attempt.
     pub(super) transport_choice: RefCell<TransportChoice>,
@@ -84,6 +87,7 @@ impl RoomController {
             call: CallController::new(call, sender(me.clone())),
             nickname: RefCell::new(nickname),
             session: RefCell::new(identity.map(|known| known.session)),
+            host_key: RefCell::new(host_link::taken(&room)),
             room,
             transport: RefCell::new(None),
             transport_choice: RefCell::default(),
@@ -135,7 +139,12 @@ impl RoomController {
     /// Enters the call as soon as the connection is live.
     pub fn enter_call(&self, wanted: Devices) {
         storage::set_in_call(&self.room, true);
-        self.call.enter(wanted);
+        self.state
+            .standing()
+            .maybe_update(|standing| standing.switched_off.take().is_some());
+        self.hold_off();
+        let held = self.state.standing().read_untracked().held_off();
+        self.call.enter(without(wanted, held));
     }
 
     /// Leaves the call and frees its devices and connections.
@@ -191,6 +200,12 @@ impl RoomController {
                 id: None,
                 ..
             } => self.requested_before.set(None),
+            ServerMessage::Error {
+                code: ErrorCode::NotAllowed,
+                id: None,
+                ..
+            } => self.on_not_allowed(),
+            ServerMessage::Muted { sources, by, .. } => self.on_muted(sources, by.as_ref()),
             ServerMessage::Typing { id } => self.forget_typing_later(id),
             ServerMessage::Chat(_) | ServerMessage::Error { id: Some(_), .. } => {
                 self.pending_changed();
@@ -206,7 +221,6 @@ impl RoomController {
             | ServerMessage::Announcement { .. }
             | ServerMessage::RoleChanged { .. }
             | ServerMessage::RoomChanged { .. }
-            | ServerMessage::Muted { .. }
             | ServerMessage::AskedToUnmute { .. }
             | ServerMessage::Removed { .. }
             | ServerMessage::Bans { .. }
@@ -233,13 +247,12 @@ impl RoomController {
         self.requested_before.set(None);
         self.on_live();
         *self.session.borrow_mut() = Some(joined.session.clone());
-        if let Some(key) = &joined.host_key {
-            storage::set_host_key(&self.room, key);
-        }
         self.remember_identity();
         *self.outbox.borrow_mut() = Outbox::new(steady_ms());
         self.pending_changed();
+        self.hold_off();
         self.call.on_live();
+        self.on_role_known(joined);
     }
 
     fn listen(&self) {
@@ -258,6 +271,12 @@ impl RoomController {
                 }
             }));
         }
+        let me = self.me.clone();
+        listeners.push(Listener::new(&window, "hashchange", move |_| {
+            if let Some(controller) = me.upgrade() {
+                controller.on_host_link();
+            }
+        }));
         if let Some(document) = window.document() {
             let me = self.me.clone();
             listeners.push(Listener::new(

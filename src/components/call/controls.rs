@@ -1,11 +1,14 @@
 //! The toolbar of the call: one tab stop, arrow keys within (WAI-ARIA APG,
 //! toolbar pattern). Ctrl+D and Ctrl+E switch microphone and camera from anywhere.
 
+use crate::components::call::host_notices::{Why, restriction};
 use crate::components::{ErasedShow, Icon, IconName};
 use crate::i18n::*;
 use crate::paths::{address, to_address};
+use crate::protocol::Source;
 use crate::session::Session;
 use crate::state::call::CallStateStoreFields;
+use crate::state::standing::Restriction;
 use crate::words;
 use leptos::ev::KeyboardEvent;
 use leptos::html::Div;
@@ -30,7 +33,15 @@ pub fn CallControls(
     let choices = session.call.choices();
     let can_share = Memo::new(move |_| !choices.read().screen_cannot_be_shared);
     shortcuts(session);
+    let [microphone_why, camera_why, screen_why] =
+        [Source::Microphone, Source::Camera, Source::Screen]
+            .map(|source| restriction(session, source));
     view! {
+        <div class="controls__reasons">
+            <Why id="why-microphone" restriction=microphone_why />
+            <Why id="why-camera" restriction=camera_why />
+            <Why id="why-screen" restriction=screen_why />
+        </div>
         <div
             class="controls"
             role="toolbar"
@@ -44,6 +55,7 @@ pub fn CallControls(
                 icons=(IconName::Microphone, IconName::MicrophoneOff)
                 shortcut="Control+D"
                 first=true
+                why=("why-microphone", microphone_why)
                 action=Callback::new(move |()| session.toggle_microphone())
             />
             <ToggleButton
@@ -51,6 +63,7 @@ pub fn CallControls(
                 on=camera
                 icons=(IconName::Camera, IconName::CameraOff)
                 shortcut="Control+E"
+                why=("why-camera", camera_why)
                 action=Callback::new(move |()| session.toggle_camera())
             />
             <FlipCamera />
@@ -59,6 +72,7 @@ pub fn CallControls(
                     label=words!(i18n, call.share_screen)
                     on=screen
                     icons=(IconName::Screen, IconName::Screen)
+                    why=("why-screen", screen_why)
                     action=Callback::new(move |()| session.toggle_screen())
                 />
             </ErasedShow>
@@ -91,9 +105,13 @@ fn ToggleButton(
     /// Whether the button is the toolbar's tab stop.
     #[prop(optional)]
     first: bool,
+    /// Id of the sentence that says why the button is disabled, and the reason if it is.
+    why: (&'static str, Memo<Option<Restriction>>),
     /// Called when the button is pressed.
     action: Callback<()>,
 ) -> impl IntoView {
+    let (why_id, restriction) = why;
+    let is_disabled = Memo::new(move |_| restriction.get().is_some());
     let icon = Signal::derive(move || if on.get() { icons.0 } else { icons.1 });
     view! {
         <button
@@ -102,6 +120,8 @@ fn ToggleButton(
             type="button"
             aria-pressed=Signal::derive(move || on.get().to_string())
             aria-keyshortcuts=shortcut
+            aria-disabled=Signal::derive(move || is_disabled.get().then_some("true"))
+            aria-describedby=Signal::derive(move || is_disabled.get().then_some(why_id))
             tabindex=if first { "0" } else { "-1" }
             on:click=move |_| action.run(())
         >

@@ -3,6 +3,7 @@
 
 use crate::components::ErasedShow;
 use crate::components::call::MediaBlocked;
+use crate::components::call::host_notices::{AskedToUnmute, SwitchedOffCard};
 use crate::i18n::*;
 use crate::session::Session;
 use crate::state::call::{CallStateStoreFields, Cause, DeviceKind, Notice, Problem};
@@ -23,6 +24,8 @@ pub fn DeviceProblems() -> impl IntoView {
                 children=|problem| view! { <ProblemCard problem /> }
             />
             <NoticeCard />
+            <SwitchedOffCard />
+            <AskedToUnmute />
         </div>
     }
 }

@@ -1,5 +1,6 @@
 //! A tile of the stage: a participant's video or avatar, name, and devices that are off.
 
+use crate::components::hosts::RoleBadge;
 use crate::components::{Avatar, ErasedShow, Icon, IconName};
 use crate::i18n::*;
 use crate::protocol::{ParticipantId, Quality, Source};
@@ -38,7 +39,8 @@ pub fn TileView(
     let camera_off = Memo::new(move |_| !pictured.get());
     let silent = Memo::new(move |_| !mine && camera_off.get());
     let tag = session.tag_of(id.clone());
-    let (video_id, audio_id, pin_id) = (id.clone(), id.clone(), id.clone());
+    let (video_id, audio_id) = (id.clone(), id.clone());
+    let (pin_id, role_id) = (id.clone(), id.clone());
     view! {
         <li
             class="tile"
@@ -65,6 +67,7 @@ pub fn TileView(
             </ErasedShow>
             <p class="tile__name" translate="no">
                 <StatusBadges now /> <bdi>{nickname}</bdi>
+                <RoleBadge id=role_id class="tile__role" />
                 {move || tag.get().map(|tag| view! { <span class="tag">{tag}</span> })}
                 <YouBadge mine />
             </p>

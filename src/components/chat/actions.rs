@@ -3,8 +3,9 @@
 use crate::components::chat::ReplyTarget;
 use crate::components::{Icon, IconName};
 use crate::i18n::*;
-use crate::protocol::{ChatText, Emoji, MessageId};
+use crate::protocol::{ChatText, Emoji, MessageId, ParticipantId};
 use crate::session::Session;
+use crate::state::RoomStateStoreFields;
 use crate::state::rows::ReactionRow;
 use crate::words;
 use leptos::ev::KeyboardEvent;
@@ -33,12 +34,19 @@ pub enum ActionMenu {
 pub fn Actions(
     /// Id of the message.
     id: MessageId,
+    /// Id of the author, if known.
+    author: Option<ParticipantId>,
     /// Whether this participant is the author.
     mine: bool,
     /// State of the menu.
     menu: RwSignal<ActionMenu>,
 ) -> impl IntoView {
     let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let may_delete = move || {
+        let standing = session.room.standing();
+        mine || standing.read_untracked().may_delete_of(author.as_ref())
+    };
     let toggle = move |_| {
         menu.update(|menu| {
             *menu = match *menu {
@@ -57,7 +65,10 @@ pub fn Actions(
     view! {
         <div class="actions" on:keydown=on_key>
             {move || match menu.get() {
-                ActionMenu::Open => Some(view! { <ActionList id mine menu /> }.into_any()),
+                ActionMenu::Open => {
+                    let deletable = may_delete();
+                    Some(view! { <ActionList id mine deletable menu /> }.into_any())
+                }
                 ActionMenu::ConfirmingDelete => Some(view! { <ConfirmDelete id menu /> }.into_any()),
                 ActionMenu::Closed | ActionMenu::Editing => None,
             }}
@@ -81,6 +92,8 @@ fn ActionList(
     id: MessageId,
     /// Whether this participant is the author.
     mine: bool,
+    /// Whether this participant may delete it.
+    deletable: bool,
     /// State of the menu.
     menu: RwSignal<ActionMenu>,
 ) -> impl IntoView {
@@ -116,6 +129,11 @@ fn ActionList(
             >
                 {words!(i18n, room.edit)}
             </button>
+        }
+        .into_any()
+    });
+    let delete = deletable.then(|| {
+        view! {
             <button
                 class="actions__choice"
                 type="button"
@@ -133,6 +151,7 @@ fn ActionList(
                 {words!(i18n, room.reply)}
             </button>
             {own}
+            {delete}
         </div>
     }
 }

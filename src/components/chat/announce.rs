@@ -1,10 +1,10 @@
 //! Announces new messages to screen readers.
 
+use crate::components::chat::notice::NoticeSentence;
 use crate::i18n::*;
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
 use crate::state::announce::{Announced, Announcement};
-use crate::state::log::Notice;
 use leptos::html::Div;
 use leptos::prelude::*;
 use std::time::Duration;
@@ -85,17 +85,6 @@ fn sentence(locale: Locale, announcement: Announcement) -> String {
         Announcement::Messages(count) => {
             td_string!(locale, room.new_messages, count = count).to_string()
         }
-        Announcement::Notice(Notice::Joined(_, nickname)) => {
-            td_string!(locale, room.joined, nickname = nickname.as_str()).to_string()
-        }
-        Announcement::Notice(Notice::Left(_, nickname)) => {
-            td_string!(locale, room.left, nickname = nickname.as_str()).to_string()
-        }
-        Announcement::Notice(Notice::Renamed { was, now, .. }) => {
-            td_string!(locale, room.renamed, was = was.as_str(), now = now.as_str()).to_string()
-        }
-        Announcement::Notice(Notice::Announcement(text)) => {
-            format!("{}: {text}", td_string!(locale, room.announcement))
-        }
+        Announcement::Notice(notice) => NoticeSentence::of(locale, &notice).plain(),
     }
 }

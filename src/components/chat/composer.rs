@@ -6,10 +6,10 @@
 use crate::api::PostMessage;
 use crate::components::chat::ReplyTarget;
 use crate::components::chat::quote::QuoteView;
-use crate::components::{Icon, IconName, WithoutScriptField};
+use crate::components::{ErasedShow, Icon, IconName, WithoutScriptField};
 use crate::i18n::*;
 use crate::paths::address;
-use crate::protocol::{ChatText, MAX_CHAT_CHARS, NameError};
+use crate::protocol::{Action, ChatText, MAX_CHAT_CHARS, NameError};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
 use crate::state::duplicate_names::DuplicateNames;
@@ -37,6 +37,10 @@ pub fn Composer() -> impl IntoView {
         {
             let _ = area.focus();
         }
+    });
+    let closed = Memo::new(move |_| {
+        let standing = session.room.standing();
+        !standing.read().may(Action::SendMessage, None)
     });
     let refused = use_query_map().read_untracked().get("refused");
     let problem = RwSignal::new(refused.map(|why| Problem::of_form(&why)));
@@ -82,6 +86,11 @@ pub fn Composer() -> impl IntoView {
             <input type="hidden" name="room" value=session.name().to_string() />
             <WithoutScriptField />
             <ReplyingTo />
+            <ErasedShow when=closed>
+                <p class="composer__error field__hint" id="composer-closed">
+                    {words!(i18n, hosts.no_chat)}
+                </p>
+            </ErasedShow>
             <p class="field__error composer__error" id="composer-error" role="alert">
                 {sentence}
             </p>
@@ -91,7 +100,8 @@ pub fn Composer() -> impl IntoView {
                 rows="1"
                 dir="auto"
                 aria-label=words!(i18n, room.message)
-                aria-describedby="composer-error"
+                aria-describedby="composer-closed composer-error"
+                disabled=closed
                 aria-invalid=Signal::derive(move || problem.get().is_some().then_some("true"))
                 placeholder=words!(i18n, room.placeholder)
                 node_ref=area
@@ -103,7 +113,7 @@ pub fn Composer() -> impl IntoView {
                     }
                 }
             ></textarea>
-            <button class="button button--primary composer__send" type="submit">
+            <button class="button button--primary composer__send" type="submit" disabled=closed>
                 <Icon name=IconName::Send />
                 <span>{words!(i18n, room.send)}</span>
             </button>
@@ -165,6 +175,12 @@ enum Problem {
     TooManyRooms,
     /// Too many new rooms were opened.
     TooManyNewRooms,
+    /// The role of this participant cannot write.
+    Role,
+    /// The room is locked.
+    Locked,
+    /// A host keeps this participant out.
+    Banned,
 }
 
 impl Problem {
@@ -176,6 +192,9 @@ impl Problem {
             "server_storage_full" => Self::ServerFull,
             "too_many_rooms" => Self::TooManyRooms,
             "too_many_new_rooms" => Self::TooManyNewRooms,
+            "not_allowed" => Self::Role,
+            "room_locked" => Self::Locked,
+            "banned" => Self::Banned,
             _ => Self::Text(NameError::TooLong, 0),
         }
     }
@@ -198,5 +217,8 @@ fn refusal(locale: Locale, problem: Problem) -> String {
         Problem::ServerFull => td_string!(locale, room.refused_server_storage).to_owned(),
         Problem::TooManyRooms => td_string!(locale, room.refused_stored_rooms).to_owned(),
         Problem::TooManyNewRooms => td_string!(locale, room.refused_new_rooms).to_owned(),
+        Problem::Role => td_string!(locale, room.refused_role).to_owned(),
+        Problem::Locked => td_string!(locale, room.refused_locked).to_owned(),
+        Problem::Banned => td_string!(locale, room.refused_banned).to_owned(),
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::components::TimeZone;
 use crate::components::chat::actions::{ActionMenu, Actions, Editor, Reactions};
+use crate::components::chat::notice::NoticeSentence;
 use crate::components::chat::quote::QuoteView;
 use crate::components::chat::text::MessageText;
-use crate::components::{Avatar, NAME_PLACEHOLDERS, isolate_names};
+use crate::components::{Avatar, isolate_names};
 use crate::i18n::{day, time_of_day, *};
 use crate::protocol::{ErrorCode, MessageId, Person};
 use crate::session::Session;
@@ -50,31 +51,18 @@ fn NewRow() -> impl IntoView {
     view! { <li class="new-mark">{words!(i18n, room.new_mark)}</li> }
 }
 
-/// A notice: a participant joined, left or was renamed, or the operator announced something.
+/// A notice: a participant joined, left or was renamed, a role or the settings changed, or somebody
+/// announced something.
 #[component]
 fn NoticeRow(
     /// The event to describe.
     notice: Notice,
 ) -> impl IntoView {
     let i18n = use_i18n();
-    let [one, other] = NAME_PLACEHOLDERS;
-    let sentence = move || match &notice {
-        Notice::Joined(_, name) => {
-            let sentence = t_string!(i18n, room.joined, nickname = one).to_string();
-            isolate_names(&sentence, &[name.as_str()])
-        }
-        Notice::Left(_, name) => {
-            let sentence = t_string!(i18n, room.left, nickname = one).to_string();
-            isolate_names(&sentence, &[name.as_str()])
-        }
-        Notice::Renamed { was, now, .. } => {
-            let sentence = t_string!(i18n, room.renamed, was = one, now = other).to_string();
-            isolate_names(&sentence, &[was.as_str(), now.as_str()])
-        }
-        Notice::Announcement(text) => {
-            let sentence = format!("{}: {one}", t_string!(i18n, room.announcement));
-            isolate_names(&sentence, &[text.as_str()])
-        }
+    let sentence = move || {
+        let NoticeSentence { sentence, names } = NoticeSentence::of(i18n.get_locale(), &notice);
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        isolate_names(&sentence, &names)
     };
     view! { <li class="notice">{sentence}</li> }
 }
@@ -100,6 +88,7 @@ pub fn Message(
         progress,
         ..
     } = row;
+    let author = from.as_ref().map(|from| from.id.clone());
     let head = (!follows).then(|| view! { <MessageHead from=from.clone() tag mine at /> });
     let avatar = from
         .filter(|_| !follows)
@@ -111,7 +100,7 @@ pub fn Message(
     let quote = quote.map(|quote| view! { <QuoteView quote /> });
     let menu = RwSignal::new(ActionMenu::Closed);
     let actions = (progress == Progress::Stored && text.is_some())
-        .then(|| view! { <Actions id mine menu /> });
+        .then(|| view! { <Actions id author mine menu /> });
     view! {
         <li class=class aria-busy=busy id=seq.map(|seq| format!("m-{seq}"))>
             {avatar}
@@ -243,6 +232,7 @@ fn Refused(
         ErrorCode::TooManyRooms => t_string!(i18n, room.refused_stored_rooms),
         ErrorCode::MessageTooLong => t_string!(i18n, room.refused_too_long),
         ErrorCode::MessageNotAllowed => t_string!(i18n, room.refused_not_allowed),
+        ErrorCode::NotAllowed => t_string!(i18n, room.refused_role),
         ErrorCode::BadMessage
         | ErrorCode::UnknownType
         | ErrorCode::NotJoined
@@ -265,7 +255,6 @@ fn Refused(
         | ErrorCode::AddressesHidden
         | ErrorCode::SignalTooLong
         | ErrorCode::BadOffer
-        | ErrorCode::NotAllowed
         | ErrorCode::RoomLocked
         | ErrorCode::Banned
         | ErrorCode::BadText

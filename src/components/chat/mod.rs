@@ -5,6 +5,7 @@ mod announce;
 mod composer;
 mod log;
 mod message;
+mod notice;
 mod quote;
 mod search;
 mod text;

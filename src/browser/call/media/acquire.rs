@@ -186,7 +186,7 @@ impl Media {
                     .borrow()
                     .of(Source::Microphone)
                     .is_some_and(|sound| !sound.enabled());
-                track.set_enabled(!muted);
+                track.set_enabled(!muted && !self.held_off.get().microphone);
                 let microphone = self.device_track(kind, track);
                 self.tracks.borrow_mut().microphone = Some(microphone);
                 self.state

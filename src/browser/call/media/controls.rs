@@ -80,7 +80,7 @@ impl Media {
             let Ok(tracks) = devices::ask_screen().await else {
                 return;
             };
-            if stay != media.stay.get() {
+            if stay != media.stay.get() || media.held_off.get().screen {
                 tracks.iter().for_each(web_sys::MediaStreamTrack::stop);
                 return;
             }

@@ -7,6 +7,7 @@ mod acquire;
 mod controls;
 pub mod devices;
 pub mod encodings;
+mod held_off;
 pub mod local_tracks;
 mod playback;
 
@@ -16,6 +17,7 @@ use crate::browser::call::media::playback::{Playback, settle};
 use crate::browser::dom::js::Listener;
 use crate::protocol::{ClientMessage, Devices, Leg, ParticipantId, Source};
 use crate::state::call::{CallStage, CallState, CallStateStoreFields, DeviceKind};
+use crate::state::standing::both;
 use acquire::PendingRequest;
 use encodings::fit;
 use leptos::prelude::*;
@@ -61,6 +63,12 @@ pub struct Media {
     unplugged: Cell<Devices>,
     /// Devices whose track is muted by the system.
     muted: Cell<Devices>,
+    /// Devices that a host holds off: they stay off until the user switches them on.
+    held_off: Cell<Devices>,
+    /// Devices that a host had held off, and that the user switches on.
+    unmuting: Cell<Devices>,
+    /// Those of `unmuting` that the server was told last.
+    unmuted: Cell<Devices>,
     /// Counts the legs: the result of a request of an earlier leg is dropped.
     stay: Cell<u32>,
 }
@@ -85,6 +93,9 @@ impl Media {
             microphone_request: PendingRequest::default(),
             unplugged: Cell::default(),
             muted: Cell::default(),
+            held_off: Cell::default(),
+            unmuting: Cell::default(),
+            unmuted: Cell::default(),
             stay: Cell::new(0),
         })
     }
@@ -128,6 +139,8 @@ impl Media {
         self.microphone_request.cancel();
         self.unplugged.set(Devices::default());
         self.muted.set(Devices::default());
+        self.unmuting.set(Devices::default());
+        self.unmuted.set(Devices::default());
         self.playback.stop();
         *self.tracks.borrow_mut() = LocalTracks::default();
         self.senders.borrow_mut().clear();
@@ -213,7 +226,12 @@ impl Media {
         change(&mut devices);
         self.state.devices().set(devices);
         if self.is_staying() {
-            let unmute = false;
+            let unmuted = both(self.unmuting.get(), devices);
+            let unmute = unmuted != Devices::default();
+            if unmute {
+                self.unmuting.set(Devices::default());
+                self.unmuted.set(unmuted);
+            }
             (self.send)(ClientMessage::Devices { devices, unmute });
         }
     }

@@ -1,0 +1,57 @@
+//! The link that makes its holder a host: `/room/{name}#host={key}`.
+//!
+//! A browser sends no fragment to a server. The page removes it from the address at once, so that
+//! the key stays neither in the history nor in an address that somebody copies.
+
+use crate::browser::dom::storage;
+use crate::paths::{self, address};
+use crate::protocol::{HostKey, RoomName};
+use std::cell::RefCell;
+use wasm_bindgen::JsValue;
+
+/// The start of the fragment.
+const FRAGMENT: &str = "#host=";
+
+thread_local! {
+    /// The key of the link that opened this page, and its room, until the room takes it.
+    static TAKEN: RefCell<Option<(RoomName, HostKey)>> = const { RefCell::new(None) };
+}
+
+/// Removes a host key from the address of the page, and keeps it for [`taken`].
+pub fn take() {
+    let path = web_sys::window().and_then(|window| window.location().pathname().ok());
+    let name = path.and_then(|path| RoomName::in_path(paths::path_of(&path)));
+    let name = name.and_then(|name| RoomName::parse(&name).ok());
+    if let Some(name) = name
+        && let Some(key) = take_from_address()
+    {
+        TAKEN.set(Some((name, key)));
+    }
+}
+
+/// The key that [`take`] removed from the address of this room. Forgets any key.
+pub fn taken(room: &RoomName) -> Option<HostKey> {
+    let (name, key) = TAKEN.take()?;
+    (name == *room).then_some(key)
+}
+
+/// Removes a host key from the address of the page. `None` if there is no valid one.
+pub fn take_from_address() -> Option<HostKey> {
+    let window = web_sys::window()?;
+    let location = window.location();
+    let fragment = location.hash().ok()?;
+    let key = fragment.strip_prefix(FRAGMENT)?;
+    let (path, query) = (location.pathname().ok()?, location.search().ok()?);
+    let history = window.history().ok()?;
+    let state = history.state().unwrap_or(JsValue::NULL);
+    let _ = history.replace_state_with_url(&state, "", Some(&format!("{path}{query}")));
+    HostKey::parse(key).ok()
+}
+
+/// The link that makes its holder a host of `room`, if this device keeps the key.
+pub fn of(room: &RoomName) -> Option<String> {
+    let key = storage::host_key(room)?;
+    let origin = web_sys::window()?.location().origin().ok()?;
+    let path = address(&room.path());
+    Some(format!("{origin}{path}{FRAGMENT}{}", key.expose()))
+}

@@ -1,0 +1,14 @@
+//! What hosts do: the menu about a participant, the settings of the room, the words of roles.
+
+mod confirm;
+mod person_dialog;
+mod person_menu;
+mod refused;
+mod role;
+mod room_settings;
+
+pub use person_dialog::PersonDialog;
+pub use person_menu::{PersonActions, PersonMenus};
+pub use refused::RefusedRequest;
+pub use role::{RoleBadge, role_with_article};
+pub use room_settings::{RoomSettingsButton, RoomSettingsDialog};
