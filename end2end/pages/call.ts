@@ -28,7 +28,7 @@ export class Call {
     this.camera = this.controls.getByRole('button', { name: named.camera, exact: true });
     this.shareScreen = this.controls.getByRole('button', { name: named.shareScreen });
     this.leave = this.controls.getByRole('button', { name: named.leaveCall });
-    this.settings = page.getByRole('button', { name: named.settings });
+    this.settings = this.controls.getByRole('button', { name: named.settings });
     this.flip = page.getByRole('button', { name: /switch camera|flip camera|카메라 (전환|바꾸기)/i });
     this.participants = page.getByRole('list', { name: named.participants });
     this.dialog = page.getByRole('dialog', { name: named.settings });
