@@ -237,6 +237,8 @@ pub struct Timing {
     pub write_timeout: Duration,
     /// Interval between two broadcasts of the list of open rooms. Default 1 s.
     pub summaries_interval: Duration,
+    /// Time to render a page with its data. Default 15 s: browsers wait longer, users do not.
+    pub render_timeout: Duration,
     /// Time to send a socket its close frame. Default 2 s.
     pub close_timeout: Duration,
     /// How long a call must stay small before it returns from the SFU to a mesh. Default 5 s: a
@@ -269,6 +271,7 @@ impl Default for Timing {
             reserved_head_timeout: Duration::from_secs(3),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
+            render_timeout: Duration::from_secs(15),
             summaries_interval: Duration::from_secs(1),
             close_timeout: Duration::from_secs(2),
             move_back_after: Duration::from_secs(5),

@@ -19,12 +19,12 @@ use std::{
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, LazyLock},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
     net::TcpStream,
-    runtime::{Builder, Runtime},
+    runtime::{Builder, Handle, Runtime},
     sync::oneshot,
     task::JoinHandle,
     time::timeout,
@@ -34,18 +34,39 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest, protocol::CloseFrame},
 };
 
+/// Threads that render the pages of one server: as many as on a machine of four cores.
+const PAGE_THREADS: usize = 4;
+
 /// How long a test waits for an expected event before it fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// The runtime that renders the pages of all tests, separate from the test's own as in production.
-static PAGES: LazyLock<Runtime> = LazyLock::new(|| {
-    let mut threads = Builder::new_multi_thread();
-    threads
-        .worker_threads(4)
-        .enable_all()
-        .build()
-        .expect("threads")
-});
+/// The runtime that renders the pages of one server, separate from the test's own as in production.
+/// Each server has its own: tests run in one process, and on shared threads the pages of one test
+/// would wait behind those that another test requests as an attacker.
+struct PageThreads(Option<Runtime>);
+
+impl PageThreads {
+    /// Starts the threads.
+    fn start() -> Self {
+        let mut threads = Builder::new_multi_thread();
+        threads.worker_threads(PAGE_THREADS).enable_all();
+        Self(Some(threads.build().expect("threads")))
+    }
+
+    /// Where pages are rendered.
+    fn handle(&self) -> Handle {
+        self.0.as_ref().expect("until the drop").handle().clone()
+    }
+}
+
+impl Drop for PageThreads {
+    /// A runtime that waits for its threads may not be dropped in a test, which is on another one.
+    fn drop(&mut self) {
+        if let Some(threads) = self.0.take() {
+            threads.shutdown_background();
+        }
+    }
+}
 
 /// A scrape of `/metrics`.
 #[derive(Debug)]
@@ -104,6 +125,8 @@ pub struct TestApp {
     flags: Vec<String>,
     /// The timeouts and intervals of the server.
     timing: Timing,
+    /// Renders its pages; dropped last.
+    _pages: PageThreads,
 }
 
 /// Timeouts that no test reaches, for tests about other behaviour.
@@ -113,6 +136,7 @@ pub fn long_timing() -> Timing {
         summaries_interval: Duration::from_millis(5),
         probe_interval: Duration::ZERO,
         operator_interval: Duration::from_millis(20),
+        render_timeout: Duration::from_secs(60),
         ..Timing::default()
     }
 }
@@ -132,6 +156,7 @@ pub fn short_timing() -> Timing {
         body_timeout: Duration::from_millis(500),
         write_timeout: Duration::from_millis(500),
         summaries_interval: Duration::from_millis(5),
+        render_timeout: Duration::from_secs(60),
         close_timeout: Duration::from_millis(500),
         move_back_after: Duration::from_millis(200),
         sweep_interval: Duration::from_millis(50),
@@ -189,7 +214,8 @@ impl TestApp {
         let parsed = Flags::try_parse_from(words).expect("flags");
         let config = Config::resolve(&parsed, &|_| None, &FileLayer::default()).expect("config");
         let server = Server::bind(config, timing).await.expect("binds");
-        let server = server.with_pages_on(PAGES.handle().clone());
+        let pages = PageThreads::start();
+        let server = server.with_pages_on(pages.handle());
         let (address, context) = (server.address().expect("address"), server.context().clone());
         let metrics = server.metrics_address().expect("address");
         let (stop, stopped) = oneshot::channel();
@@ -207,6 +233,7 @@ impl TestApp {
             data,
             flags,
             timing,
+            _pages: pages,
         }
     }
 

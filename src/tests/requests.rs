@@ -333,7 +333,9 @@ async fn arbitrary_requests_never_get_a_server_error() {
         "post_message",
     ];
     let rates = "rooms=100000/100000,posts=100000/100000";
-    let app = TestApp::start_with(long_timing(), &["--address-rates", rates]).await;
+    // A search waits in proportion to this; on a busy machine the default refuses some with 503.
+    let flags = ["--address-rates", rates, "--search-ms", "5000"];
+    let app = TestApp::start_with(long_timing(), &flags).await;
     let mut random = StdRng::seed_from_u64(14);
     let mut seen = std::collections::BTreeMap::<u16, usize>::new();
     let mut requests = Vec::new();

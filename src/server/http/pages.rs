@@ -16,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
-use std::{future::Future, time::Duration};
+use std::future::Future;
 use tokio::{task::JoinSet, time::timeout};
 use tower_http::{
     CompressionLevel,
@@ -25,9 +25,6 @@ use tower_http::{
 
 /// Size limit of a page, in bytes. 16 MiB: a hundred times the largest history.
 const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
-
-/// Time limit of rendering a page with its data. 15 s: browsers wait longer, users do not.
-const RENDER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Compresses pages: a page of messages shrinks to a tenth. The level is the fastest, because each
 /// page is rendered for one user. BREACH (CVE-2013-3587) needs a secret that repeats; the pages
@@ -58,13 +55,14 @@ where
         async move { collect_body(rendering.await).await },
         &context.pages,
     );
-    match timeout(RENDER_TIMEOUT, task.join_next()).await {
+    let within = context.timing.render_timeout;
+    match timeout(within, task.join_next()).await {
         Ok(Some(Ok(response))) => response,
         Ok(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         Err(_) => {
             static TIMED_OUT: LogThrottle = LogThrottle::new();
             if let Some(count) = TIMED_OUT.record() {
-                tracing::error!(within = ?RENDER_TIMEOUT, count, "rendering a page took too long");
+                tracing::error!(?within, count, "rendering a page took too long");
             }
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
