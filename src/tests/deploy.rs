@@ -16,6 +16,7 @@ use std::{
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 /// The text of a file below `deploy/`.
@@ -162,6 +163,129 @@ fn the_file_of_settings_is_accepted_as_it_is_and_with_every_line_in_effect() {
     assert_eq!(settings.retention.defaults, defaults.retention.defaults);
     let capacities = |config: &Config| (config.room_capacity, config.call_capacity);
     assert_eq!(capacities(&settings), capacities(&defaults));
+}
+
+/// Whether a text of settings names this value: its keys on lines of increasing depth.
+fn has_value(values: &str, name: &str) -> bool {
+    let mut lines = values.lines();
+    name.split('.').enumerate().all(|(depth, key)| {
+        let start = format!("{}{key}:", "  ".repeat(depth));
+        lines.any(|line| line.starts_with(&start))
+    })
+}
+
+#[test]
+fn every_value_that_the_chart_uses_has_a_default() {
+    let values = read("helm/noom/values.yaml");
+    let mut used = BTreeSet::new();
+    for (path, text) in files() {
+        if !path.parent().is_some_and(|p| p.ends_with("templates")) {
+            continue;
+        }
+        let ends = |c: char| !(c.is_ascii_alphanumeric() || c == '.');
+        let names = text.split(".Values.").skip(1);
+        used.extend(names.filter_map(|rest| rest.split(ends).next().map(str::to_owned)));
+    }
+    assert!(used.len() > 15, "the templates are read: {used:?}");
+    for name in used {
+        assert!(has_value(&values, &name), "{name}");
+    }
+    assert!(!has_value(&values, "metricsToken.unknown"));
+}
+
+#[test]
+fn the_chart_mounts_the_secret_at_the_path_of_the_metrics_token() {
+    let template = read("helm/noom/templates/statefulset.yaml");
+    let lines: Vec<_> = template.lines().map(str::trim).collect();
+    let after = |line: &str| {
+        let place = lines.iter().position(|other| *other == line);
+        lines[place.unwrap_or_else(|| panic!("{line}")) + 1]
+    };
+    let file = after("- name: NOOM_METRICS_TOKEN_FILE");
+    let file = Path::new(file.strip_prefix("value: ").expect("a path"));
+    let folder = file.parent().expect("a folder").display();
+    assert_eq!(after("- name: secrets"), format!("mountPath: {folder}"));
+    let name = file.file_name().expect("a name").display();
+    assert_eq!(
+        after("- key: {{ .key }}"),
+        format!("path: {name}"),
+        "the file that the server reads"
+    );
+    let conditions = lines
+        .iter()
+        .filter(|line| **line == "{{- if .Values.metricsToken.secret }}");
+    assert_eq!(conditions.count(), 2, "variable and mount");
+}
+
+/// The settings of `systemctl edit noom` in docs/operating.md: blocks that begin with this section.
+fn documented_overrides() -> Vec<String> {
+    let page = include_str!("../../docs/operating.md");
+    let mut found = Vec::new();
+    for block in page.split("```").skip(1).step_by(2) {
+        let lines = block.lines().skip(1).map(str::trim);
+        let text: Vec<_> = lines.filter(|line| !line.starts_with('#')).collect();
+        if text.first() == Some(&"[Service]") {
+            found.push(text.join("\n"));
+        }
+    }
+    found
+}
+
+/// Runs `systemd-analyze`. Returns whether it succeeded, and its output.
+fn analyze(words: &[&str]) -> (bool, String) {
+    let output = Command::new("systemd-analyze").args(words).output();
+    let output = output.expect("it is installed");
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
+}
+
+#[test]
+fn systemd_accepts_the_units_with_every_documented_override_and_finds_them_confined() {
+    if Command::new("systemd-analyze")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        return;
+    }
+    // It insists on the binary, so the unit names one that exists.
+    let folder = tempfile::tempdir().expect("a directory");
+    let binary = std::env::current_exe().expect("a path");
+    let unit = read("systemd/noom.service");
+    let unit = unit.replace("/usr/bin/noom", &binary.display().to_string());
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (service, socket) = (path("noom.service"), path("noom-http.socket"));
+    fs::write(&service, &unit).expect("written");
+    fs::write(&socket, read("systemd/noom-http.socket")).expect("written");
+    let verify = || analyze(&["verify", "--man=no", &service, &socket]);
+    assert_eq!(verify(), (true, String::new()));
+    let overrides = documented_overrides();
+    assert!(overrides.len() >= 2, "the page is read: {overrides:?}");
+    fs::create_dir(path("noom.service.d")).expect("made");
+    let dropped = path("noom.service.d/override.conf");
+    for text in &overrides {
+        fs::write(&dropped, text).expect("written");
+        assert_eq!(verify(), (true, String::new()), "{text}");
+        let names = words(text, "NOOM_").into_iter().map(OsString::from);
+        assert_eq!(unknown_variables(names), [], "{text}");
+    }
+    fs::write(&dropped, "[Service]\nLoadCredentials=a:b\n").expect("written");
+    assert!(
+        verify().1.contains("LoadCredentials"),
+        "a wrong key is found"
+    );
+    fs::remove_file(&dropped).expect("removed");
+    // The threshold is in tenths: less than 3 of 10.
+    let confined =
+        |service: &str| analyze(&["security", "--offline=true", "--threshold=29", service]);
+    let (is_confined, report) = confined(&service);
+    assert!(is_confined, "{report}");
+    let open = path("open.service");
+    fs::write(&open, "[Service]\nExecStart=/bin/true\n").expect("written");
+    assert!(!confined(&open).0, "a service without rules is above it");
 }
 
 #[test]
