@@ -1,9 +1,11 @@
+import { chromium } from '@playwright/test';
 import { execFile, spawnSync } from 'node:child_process';
 import { X509Certificate, createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { launch } from './chromium.ts';
 
 /** Whether openssl is installed. */
 export const canCertify = () => spawnSync('openssl', ['version']).status === 0;
@@ -29,7 +31,7 @@ export async function certify(folder: string): Promise<Certificate> {
 export const canTrust = () => spawnSync('certutil', ['-H']).error === undefined;
 
 /** A home directory in which Chromium trusts the authority of this PEM text. */
-export async function trustingHome(authority: string): Promise<string> {
+async function trustingHome(authority: string): Promise<string> {
   const home = await mkdtemp(join(tmpdir(), 'noom-home-'));
   const store = join(home, '.pki', 'nssdb');
   await mkdir(store, { recursive: true });
@@ -38,4 +40,26 @@ export async function trustingHome(authority: string): Promise<string> {
   await certutil('-N', '--empty-password');
   await certutil('-A', '-t', 'C,,', '-n', 'noom', '-i', join(home, 'authority.pem'));
   return home;
+}
+
+/** A Chromium that trusts the local authority of this server, and its end. */
+export async function trusting(server: { readonly dataDir: string }) {
+  const stored = await readFile(join(server.dataDir, 'tls', 'local-authority.pem'), 'utf8');
+  const home = await trustingHome(stored.slice(stored.indexOf('-----BEGIN CERTIFICATE-----')));
+  const browser = await chromium.launch({ ...launch(), env: { ...process.env, HOME: home } as Record<string, string> });
+  const end = async () => {
+    await browser.close();
+    await rm(home, { recursive: true, force: true });
+  };
+  return { browser, end };
+}
+
+/** Addresses that a local authority may sign for. */
+const PRIVATE = /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|f[cd])/;
+
+/** A private address of this machine that is not loopback, as the host of a URL. */
+export function privateHost(): string | undefined {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  const found = all.find(({ address, internal }) => !internal && PRIVATE.test(address));
+  return found && (found.family === 'IPv6' ? `[${found.address}]` : found.address);
 }

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { certify, type Certificate } from './certificate.ts';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const BINARY = resolve(process.env.NOOM_BIN ?? join(HERE, '../../target/release/noom'));
+export const BINARY = resolve(process.env.NOOM_BIN ?? join(HERE, '../../target/release/noom'));
 /** Longest wait until a started server is ready. */
 const READY_WITHIN_MS = 20_000;
 
@@ -34,6 +34,8 @@ export interface ServerOptions {
   env?: Record<string, string>;
   /** Another build than the one under test. */
   binary?: string;
+  /** Working directory of the process, instead of that of the tests. */
+  folder?: string;
 }
 
 /** The release binary on free ports with its own empty data directory. */
@@ -96,7 +98,7 @@ export class Server {
       args.push('--turn-tls-cert', this.certificate.chain, '--turn-tls-key', this.certificate.key);
     }
     args.push('--p2p-max', String(p2pMax), '--room-capacity', String(roomCapacity), '--log', process.env.NOOM_TEST_LOG ?? 'warn');
-    const child = spawn(this.binary, args, { env: { ...cleanEnvironment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(this.binary, args, { cwd: this.options.folder, env: { ...cleanEnvironment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     this.process = child;
     child.stdout.on('data', (text) => (this.log += text));
     child.stderr.on('data', (text) => (this.log += text));

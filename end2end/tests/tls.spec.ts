@@ -1,42 +1,17 @@
 import { AxeBuilder } from '@axe-core/playwright';
-import { chromium, request } from '@playwright/test';
-import { readFile, rm } from 'node:fs/promises';
-import { networkInterfaces } from 'node:os';
-import { join } from 'node:path';
-import { canTrust, trustingHome } from '../support/certificate.ts';
-import { launch } from '../support/chromium.ts';
+import { request } from '@playwright/test';
+import { readFile } from 'node:fs/promises';
+import { canTrust, privateHost, trusting } from '../support/certificate.ts';
 import { Firefox, firefoxPath } from '../support/firefox.ts';
 import { videoOf } from '../support/media.ts';
 import { CONNECTION_LOST } from '../support/page_errors.ts';
 import type { Server } from '../support/server.ts';
 import { expect, note, test } from '../support/test.ts';
 
-/** Addresses that a local authority may sign for. */
-const PRIVATE = /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|f[cd])/;
-
-/** A private address of this machine that is not loopback, as the host of a URL. */
-function privateHost(): string | undefined {
-  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  const found = all.find(({ address, internal }) => !internal && PRIVATE.test(address));
-  return found && (found.family === 'IPv6' ? `[${found.address}]` : found.address);
-}
-
 /** How many WebSockets were opened by this version of HTTP. */
 async function websockets(server: Server, version: '1.1' | '2'): Promise<number> {
   const line = new RegExp(`^noom_http_websockets_total\\{version="${version}"\\} (\\d+)$`, 'm');
   return Number(line.exec(await server.metrics())?.[1]);
-}
-
-/** A Chromium that trusts the local authority of this server, and its end. */
-async function trusting(server: Server) {
-  const stored = await readFile(join(server.dataDir, 'tls', 'local-authority.pem'), 'utf8');
-  const home = await trustingHome(stored.slice(stored.indexOf('-----BEGIN CERTIFICATE-----')));
-  const browser = await chromium.launch({ ...launch(), env: { ...process.env, HOME: home } as Record<string, string> });
-  const end = async () => {
-    await browser.close();
-    await rm(home, { recursive: true, force: true });
-  };
-  return { browser, end };
 }
 
 test('a device that trusts the authority calls over https at an address of the network', async ({ name, person, startServer }) => {

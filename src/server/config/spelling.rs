@@ -8,11 +8,12 @@ use std::ffi::OsString;
 
 /// Variables with the prefix that are no settings: the path of the TOML file, and the variables of
 /// `make`, `scripts/` and the browser tests.
-const NON_SETTINGS: [&str; 6] = [
+const NON_SETTINGS: [&str; 7] = [
     CONFIG_VARIABLE,
     "NOOM_AIORTC",
     "NOOM_BIN",
     "NOOM_BIN_BEFORE",
+    "NOOM_DEB",
     "NOOM_TEST_LOG",
     "NOOM_TOOLS",
 ];
