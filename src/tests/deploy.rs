@@ -165,6 +165,57 @@ fn the_file_of_settings_is_accepted_as_it_is_and_with_every_line_in_effect() {
     assert_eq!(capacities(&settings), capacities(&defaults));
 }
 
+/// The commands of `noom` in the blocks of a page, as words.
+fn commands(page: &str) -> Vec<Vec<String>> {
+    let page = page.replace("\\\n", " ").replace(r"$(date +\%a)", "Mon");
+    let blocks = page.split("```").skip(1).step_by(2);
+    let mut found = Vec::new();
+    for text in blocks.flat_map(str::lines) {
+        let text = text.trim();
+        let call = ["", "./", "0 3 * * * root "]
+            .iter()
+            .find_map(|start| text.strip_prefix(start)?.strip_prefix("noom "))
+            .or_else(|| text.split_once(" /usr/bin/noom ").map(|(_, rest)| rest))
+            .or_else(|| text.split_once(" run --rm noom ").map(|(_, rest)| rest));
+        let Some(call) = call else { continue };
+        let ends = [" #", " | "];
+        let call = ends
+            .iter()
+            .fold(call, |call, end| call.split(end).next().unwrap_or(call));
+        let mut words = vec!["noom".to_owned()];
+        for (number, part) in call.split('"').enumerate() {
+            match number % 2 {
+                0 => words.extend(part.split_whitespace().map(str::to_owned)),
+                _ => words.push(part.to_owned()),
+            }
+        }
+        found.push(words);
+    }
+    found
+}
+
+#[test]
+fn every_command_and_file_of_settings_in_the_documentation_is_accepted() {
+    let page = include_str!("../../docs/operating.md");
+    let pages = [page, include_str!("../../README.md")];
+    let all: Vec<_> = pages.into_iter().flat_map(commands).collect();
+    assert!(all.len() > 20, "the pages are read: {all:?}");
+    for words in all {
+        let parsed = Cli::try_parse_from(&words);
+        // A page of help is an error to clap, with status 0.
+        let refused = parsed.err().filter(|error| error.exit_code() != 0);
+        assert!(refused.is_none(), "{words:?}: {refused:?}");
+    }
+    let blocks = page.split("```toml\n").skip(1);
+    let blocks: Vec<_> = blocks.filter_map(|rest| rest.split("```").next()).collect();
+    assert!(blocks.len() > 5, "the page is read: {blocks:?}");
+    for block in blocks {
+        let file = FileLayer::parse(block).unwrap_or_else(|error| panic!("{block}{error}"));
+        let config = Config::resolve(&Flags::default(), &|_| None, &file);
+        config.unwrap_or_else(|error| panic!("{block}{error}"));
+    }
+}
+
 /// Whether a text of settings names this value: its keys on lines of increasing depth.
 fn has_value(values: &str, name: &str) -> bool {
     let mut lines = values.lines();
