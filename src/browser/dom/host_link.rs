@@ -35,6 +35,14 @@ pub fn taken(room: &RoomName) -> Option<HostKey> {
     (name == *room).then_some(key)
 }
 
+/// A key of 128 random bits for a room that may have none yet. `None` in a browser without `Crypto`.
+pub fn draw() -> Option<HostKey> {
+    let crypto = web_sys::window()?.crypto().ok()?;
+    let mut bytes = [0; 16];
+    crypto.get_random_values_with_u8_array(&mut bytes).ok()?;
+    HostKey::parse(&format!("{:032x}", u128::from_be_bytes(bytes))).ok()
+}
+
 /// Removes a host key from the address of the page. `None` if there is no valid one.
 pub fn take_from_address() -> Option<HostKey> {
     let window = web_sys::window()?;

@@ -2,12 +2,12 @@
 //! long-polling to a WebSocket.
 
 use crate::browser::dom::clock::steady_ms;
-use crate::browser::dom::storage;
+use crate::browser::dom::{host_link, storage};
 use crate::browser::net::fetch;
 use crate::browser::net::transport::Transport;
 use crate::browser::net::websocket::{Socket, TransportEvent};
 use crate::browser::room::controller::{RoomController, millis};
-use crate::protocol::{ClientMessage, Epoch, Resume};
+use crate::protocol::{ClientMessage, Epoch, HostKey, Resume};
 use crate::state::connection::{
     BANNER_DELAY, JOIN_TIMEOUT, Phase, Reason, ReconnectPlan, Refused, SILENCE_TIMEOUT,
 };
@@ -96,16 +96,26 @@ impl RoomController {
             seq: at.seq,
         });
         let (room, nickname) = (self.room.to_string(), self.nickname.borrow().to_string());
+        let host_key = self.host_key(resume.is_none());
         self.send(&ClientMessage::Join {
             room,
             nickname,
             resume,
-            host_key: self
-                .host_key
-                .borrow()
-                .clone()
-                .or_else(|| storage::host_key(&self.room)),
+            host_key,
         });
+    }
+
+    /// The host key to show: that of the link, the one that this device keeps, or, at the first join,
+    /// one drawn for a room that has none. Every attempt shows the same one, so that an answer that
+    /// gets lost loses no key.
+    fn host_key(&self, is_first: bool) -> Option<HostKey> {
+        let of_link = self.host_key.borrow().clone();
+        let known = of_link.or_else(|| storage::host_key(&self.room));
+        if known.is_none() && is_first {
+            *self.host_key.borrow_mut() = host_link::draw();
+            return self.host_key.borrow().clone();
+        }
+        known
     }
 
     /// The room is joined.
