@@ -345,8 +345,8 @@ test('a host renames, announces, deletes messages and ends the meeting for all',
   await expect(host.dialog.getByText(host.words.announced)).toBeVisible();
   await host.dialog.getByRole('button', { name: host.words.clear, exact: true }).click();
   await host.dialog.getByRole('button', { name: host.words.clear_now, exact: true }).click();
-  await expect(ben.room.said('to be deleted')).toHaveCount(0);
-  await ben.room.expectLive();
+  // Both have loaded the snapshot of the empty log: their sockets were closed for it.
+  for (const somebody of [ann, ben]) await expect(somebody.room.said('to be deleted')).toHaveCount(0);
 
   await host.dialog.getByRole('button', { name: host.words.end, exact: true }).click();
   await host.dialog.getByRole('button', { name: 'Cancel' }).click();

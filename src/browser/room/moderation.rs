@@ -2,18 +2,20 @@
 
 use crate::browser::dom::{host_link, storage};
 use crate::browser::room::controller::RoomController;
-use crate::protocol::{ClientMessage, Devices, Joined, ParticipantId, Role, Source};
+use crate::protocol::{ClientMessage, Devices, ErrorCode, Joined, ParticipantId, Role, Source};
 use crate::state::RoomStateStoreFields;
+use crate::state::connection::Phase;
 use crate::state::standing::{SwitchedOff, both, devices_of};
 use leptos::prelude::*;
 
 impl RoomController {
-    /// Sends a request of a host.
+    /// Sends a request of a host. Without a connection the request is not done, and the page says so.
     pub fn moderate(&self, request: ClientMessage) {
-        self.state
-            .standing()
-            .maybe_update(|standing| standing.refused.take().is_some());
-        self.send(&request);
+        let is_sent = self.phase() == Phase::Live && self.send(&request);
+        let refused = (!is_sent).then_some(ErrorCode::Unavailable);
+        self.state.standing().maybe_update(|standing| {
+            std::mem::replace(&mut standing.refused, refused) != standing.refused
+        });
     }
 
     /// Switches the microphone on or off. What a host or the room does not allow stays off.

@@ -14,6 +14,7 @@ pub fn RefusedRequest() -> impl IntoView {
     let refused = Memo::new(move |_| session.room.standing().read().refused);
     let sentence = Signal::derive(move || match refused.get() {
         Some(ErrorCode::TooManyEntries) => Some(t_string!(i18n, hosts.refused_entries)),
+        Some(ErrorCode::Unavailable) => Some(t_string!(i18n, hosts.refused_unavailable)),
         Some(ErrorCode::BadText) => Some(t_string!(i18n, hosts.refused_text)),
         Some(_) => Some(t_string!(i18n, hosts.refused_not_allowed)),
         None => None,
