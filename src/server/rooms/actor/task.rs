@@ -12,13 +12,15 @@ use super::{
 };
 use crate::server::rooms::{
     RoomError,
-    core::command::{Command, ConnectionId, Departure, Effect, Join, Now, RequestId, Requester},
+    core::command::{
+        Command, ConnectionId, Departure, Effect, Join, Moderator, Now, RequestId, Requester,
+    },
     core::room::Room,
     fanout::connections::Connections,
     fanout::outbox::Outbox,
 };
 use crate::{
-    protocol::{ChatDraft, ChatMessage, ErrorCode, ParticipantId, Person, RoomName, ServerMessage},
+    protocol::{ChatDraft, ChatMessage, ErrorCode, Person, RoomName, ServerMessage},
     server::{
         error::refusal,
         log_throttle::{self, LogThrottle},
@@ -323,11 +325,7 @@ impl Actor {
         match effect {
             Effect::Append { requester, message } => self.append(requester, message),
             Effect::Change { connection, change } => self.change(connection, change),
-            Effect::Record {
-                connection,
-                by,
-                record,
-            } => self.record(connection, by, record),
+            Effect::Record { by, record } => self.record(by, record),
             Effect::ClearMessages { connection } => self.clear_messages(connection),
             Effect::Send {
                 connection,
@@ -394,12 +392,11 @@ impl Actor {
     }
 
     /// Hands a change of the authority to the store. The commit returns as a command.
-    fn record(&mut self, connection: ConnectionId, by: ParticipantId, record: NewRecord) {
+    fn record(&mut self, by: Option<Moderator>, record: NewRecord) {
         let (rooms, name) = (self.rooms.clone(), self.name.clone());
         self.commits.push_back(Box::pin(async move {
             let stored = rooms.inner.store.record(&name, record.clone()).await;
             Command::Recorded {
-                connection,
                 by,
                 record,
                 result: stored.map_err(RoomError::from),

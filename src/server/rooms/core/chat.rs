@@ -200,17 +200,11 @@ impl Room {
         now: Now,
     ) -> Vec<Effect> {
         self.pending = self.pending.saturating_sub(1);
-        let stored_key = match (&result, self.members.first()) {
-            (Ok(_), Some(member)) => {
-                let (by, connection) = (member.person.id.clone(), ConnectionId(0));
-                self.store_key(connection, &by, now)
-            }
-            (Ok(_), None) | (Err(_), _) => None,
-        };
         let Appended { message, duplicate } = match result {
             Ok(appended) => appended,
             Err(error) => return vec![not_stored(requester, id, error)],
         };
+        let stored_key = self.store_key(now);
         let chat = ServerMessage::Chat(message.clone());
         let confirmation = match requester {
             Requester::Form(request_id) => Some(Effect::AnswerForm {

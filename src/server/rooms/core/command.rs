@@ -191,6 +191,15 @@ pub enum CallRequest {
     Subscribe(Vec<Wanted>),
 }
 
+/// The participant who asked for a change of the authority of the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moderator {
+    /// The socket, which receives an error.
+    pub connection: ConnectionId,
+    /// Id of the participant.
+    pub id: ParticipantId,
+}
+
 /// Where the result of storing a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Requester {
@@ -232,10 +241,8 @@ pub enum Command {
     },
     /// The result of an [`Effect::Record`].
     Recorded {
-        /// The socket that asked for the change.
-        connection: ConnectionId,
-        /// The participant who asked for it.
-        by: ParticipantId,
+        /// Who asked for the change; nobody for the host key, which the room stores by itself.
+        by: Option<Moderator>,
         /// The change as the store received it.
         record: NewRecord,
         /// The outcome, or why nothing was stored.
@@ -290,10 +297,8 @@ pub enum Effect {
     },
     /// Change the authority of the room and return [`Command::Recorded`].
     Record {
-        /// The socket that asked for the change.
-        connection: ConnectionId,
-        /// The participant who asked for it.
-        by: ParticipantId,
+        /// Who asked for the change; nobody for the host key, which the room stores by itself.
+        by: Option<Moderator>,
         /// The change with the time it arrived.
         record: NewRecord,
     },

@@ -6,7 +6,8 @@
 
 use super::{
     command::{
-        CallRequest, ChatRequest, ConnectionId, Effect, ModerationRequest, Now, RoomRequest,
+        CallRequest, ChatRequest, ConnectionId, Effect, ModerationRequest, Moderator, Now,
+        RoomRequest,
     },
     presence::AwayMember,
     room::{ConnectionState, Room, broadcast, refuse},
@@ -216,10 +217,9 @@ impl Room {
     /// The sources of a member that reach nobody: switched off by a host, not among the features of
     /// the role, or, where hosts unmute, not allowed yet.
     pub(super) fn muted(&self, index: usize) -> MutedDevices {
-        let Moderated { muted, may_unmute } = self.members[index].moderated;
+        let Moderated { muted, .. } = self.members[index].moderated;
         let may = |action| self.may(index, action, None);
-        let waits = self.waits_for_host(index) && !may_unmute;
-        let microphone = muted.microphone || waits || !may(Action::UseMicrophone);
+        let microphone = muted.microphone || !self.may_unmute(index);
         let screen = muted.screen || !may(Action::ShareScreen);
         MutedDevices {
             microphone,
@@ -229,14 +229,11 @@ impl Room {
         }
     }
 
-    /// Whether only a host switches the microphone of this member on.
-    fn waits_for_host(&self, index: usize) -> bool {
-        self.authority.settings().host_unmutes && self.role(index) < Role::Speaker
-    }
-
     /// Whether a member may switch the microphone on without a host.
     fn may_unmute(&self, index: usize) -> bool {
-        let waits = self.waits_for_host(index) && !self.members[index].moderated.may_unmute;
+        let hosts_unmute =
+            self.authority.settings().host_unmutes && self.role(index) < Role::Speaker;
+        let waits = hosts_unmute && !self.members[index].moderated.may_unmute;
         !waits && self.may(index, Action::UseMicrophone, None)
     }
 
@@ -352,13 +349,14 @@ impl Room {
         if !self.try_announce(index, now) {
             return refuse(connection, ErrorCode::TooManyMessages);
         }
-        let by = self.members[index].person.id.clone();
+        let id = self.members[index].person.id.clone();
+        let by = Moderator { connection, id };
         match request {
             ModerationRequest::Mute { who: Some(who), .. } if self.index_of(&who).is_none() => {
                 refuse(connection, ErrorCode::NoSuchPerson)
             }
             ModerationRequest::Mute { who, source } => self.mute(index, who, source, now),
-            ModerationRequest::AskToUnmute(who) => self.ask_to_unmute(connection, &by, &who, now),
+            ModerationRequest::AskToUnmute(who) => self.ask_to_unmute(&by, &who, now),
             ModerationRequest::Rename { who, nickname } => match self.index_of(&who) {
                 Some(other) => {
                     let renamed = self.set_nickname(other, nickname);
@@ -375,16 +373,16 @@ impl Room {
                     return refuse(connection, ErrorCode::NoSuchPerson);
                 }
                 let event = AuthorityEvent::Role { id: who, role };
-                self.record(connection, by, event, now)
+                self.record(by, event, now)
             }
             ModerationRequest::Remove { who, reason } => {
-                let removed = self.remove_by(&who, &by, reason, false, now);
+                let removed = self.remove_by(&who, &by.id, reason, false, now);
                 let Some(mut effects) = removed else {
                     return refuse(connection, ErrorCode::NoSuchPerson);
                 };
                 if self.authority.settings().locked {
                     let event = AuthorityEvent::Dismiss(who);
-                    effects.extend(self.record(connection, by, event, now));
+                    effects.extend(self.record(by, event, now));
                 }
                 effects
             }
@@ -392,10 +390,8 @@ impl Room {
                 who,
                 reason,
                 address,
-            } => self.ban(connection, by, &who, (reason, address), now),
-            ModerationRequest::LiftBan(who) => {
-                self.record(connection, by, AuthorityEvent::LiftBan(who), now)
-            }
+            } => self.ban(by, &who, (reason, address), now),
+            ModerationRequest::LiftBan(who) => self.record(by, AuthorityEvent::LiftBan(who), now),
             ModerationRequest::ListBans => vec![self.bans_answer(connection, now)],
             ModerationRequest::ClearMessages => vec![Effect::ClearMessages { connection }],
             ModerationRequest::Announce(text) => {
@@ -408,7 +404,7 @@ impl Room {
                     Some(false) | None => Vec::new(),
                 };
                 let event = AuthorityEvent::Settings { change, admitted };
-                self.record(connection, by, event, now)
+                self.record(by, event, now)
             }
             ModerationRequest::EndMeeting => self.close(now),
         }
@@ -451,26 +447,20 @@ impl Room {
     }
 
     /// Asks a member to switch the microphone on, and allows it.
-    fn ask_to_unmute(
-        &mut self,
-        connection: ConnectionId,
-        by: &ParticipantId,
-        who: &ParticipantId,
-        now: Now,
-    ) -> Vec<Effect> {
+    fn ask_to_unmute(&mut self, by: &Moderator, who: &ParticipantId, now: Now) -> Vec<Effect> {
         let Some(index) = self.index_of(who) else {
-            return refuse(connection, ErrorCode::NoSuchPerson);
+            return refuse(by.connection, ErrorCode::NoSuchPerson);
         };
         let member = &mut self.members[index];
         member.moderated.may_unmute = true;
         let asked = match member.connection_state {
             ConnectionState::Connected(connection) => Some(Effect::Send {
                 connection,
-                message: ServerMessage::AskedToUnmute { by: by.clone() },
+                message: ServerMessage::AskedToUnmute { by: by.id.clone() },
             }),
             ConnectionState::Lost(_) | ConnectionState::MediaOnly(_) => None,
         };
-        let mut effects = self.enforce_mutes(Some(by), now);
+        let mut effects = self.enforce_mutes(Some(&by.id), now);
         effects.extend(asked);
         effects
     }
@@ -515,8 +505,7 @@ impl Room {
     /// Ends the stay of a participant who is here or away, and keeps them out.
     fn ban(
         &mut self,
-        connection: ConnectionId,
-        by: ParticipantId,
+        by: Moderator,
         who: &ParticipantId,
         (reason, address): (Option<ChatText>, bool),
         now: Now,
@@ -529,7 +518,7 @@ impl Room {
             (None, None) => None,
         };
         let Some((person, network)) = found else {
-            return refuse(connection, ErrorCode::NoSuchPerson);
+            return refuse(by.connection, ErrorCode::NoSuchPerson);
         };
         let lasts_ms = i64::try_from(BAN_LASTS.as_millis()).unwrap_or(i64::MAX);
         let ban = StoredBan {
@@ -538,9 +527,9 @@ impl Room {
             network: network.filter(|_| address),
         };
         let mut effects = self
-            .remove_by(who, &by, reason, true, now)
+            .remove_by(who, &by.id, reason, true, now)
             .unwrap_or_default();
-        effects.extend(self.record(connection, by, AuthorityEvent::Ban(ban), now));
+        effects.extend(self.record(by, AuthorityEvent::Ban(ban), now));
         effects
     }
 
@@ -594,74 +583,61 @@ impl Room {
     /// Hands a change of the authority to the store, after the host key if the store does not have
     /// it yet. The rate of announcements bounds these jobs; a full queue of messages does not delay
     /// them.
-    pub(super) fn record(
-        &mut self,
-        connection: ConnectionId,
-        by: ParticipantId,
-        event: AuthorityEvent,
-        now: Now,
-    ) -> Vec<Effect> {
-        let key = self.store_key(connection, &by, now);
-        self.pending += 1;
-        let at = now.unix_ms;
-        let record = Effect::Record {
-            connection,
-            by,
-            record: NewRecord { event, at },
-        };
+    fn record(&mut self, by: Moderator, event: AuthorityEvent, now: Now) -> Vec<Effect> {
+        let key = self.store_key(now);
+        let record = self.store(Some(by), event, now);
         key.into_iter().chain([record]).collect()
     }
 
     /// Hands the host key to the store, if the store does not have it yet.
-    pub(super) fn store_key(
-        &mut self,
-        connection: ConnectionId,
-        by: &ParticipantId,
-        now: Now,
-    ) -> Option<Effect> {
+    pub(super) fn store_key(&mut self, now: Now) -> Option<Effect> {
         let hash = self.unstored_key.clone()?;
+        Some(self.store(None, AuthorityEvent::HostKey(hash), now))
+    }
+
+    /// Hands an event to the store.
+    fn store(&mut self, by: Option<Moderator>, event: AuthorityEvent, now: Now) -> Effect {
         self.pending += 1;
-        Some(Effect::Record {
-            connection,
-            by: by.clone(),
-            record: NewRecord {
-                event: AuthorityEvent::HostKey(hash),
-                at: now.unix_ms,
-            },
-        })
+        let at = now.unix_ms;
+        let record = NewRecord { event, at };
+        Effect::Record { by, record }
     }
 
     /// Applies a durable change of the authority and sends it to everybody.
     pub(super) fn on_recorded(
         &mut self,
-        connection: ConnectionId,
-        by: ParticipantId,
+        by: Option<Moderator>,
         record: NewRecord,
         result: Result<Recorded, RoomError>,
         now: Now,
     ) -> Vec<Effect> {
         self.pending = self.pending.saturating_sub(1);
         let NewRecord { event, at } = record;
-        let seq = match result {
-            Ok(Recorded::Applied(seq)) => seq,
-            Ok(Recorded::Unchanged) => None,
-            // The key is stored with the next message or the next change.
-            Ok(Recorded::Refused(_)) | Err(_) if matches!(event, AuthorityEvent::HostKey(_)) => {
-                return Vec::new();
-            }
-            Ok(Recorded::Refused(code)) => return refuse(connection, code),
-            Err(error) => return refuse(connection, error.code()),
+        let stored = match result {
+            Ok(Recorded::Applied(seq)) => Ok(seq),
+            Ok(Recorded::Unchanged) => Ok(None),
+            Ok(Recorded::Refused(code)) => Err(code),
+            Err(error) => Err(error.code()),
+        };
+        let seq = match (stored, &by) {
+            (Ok(seq), _) => seq,
+            (Err(code), Some(by)) => return refuse(by.connection, code),
+            // The host key is stored with the next message or the next change.
+            (Err(_), None) => return Vec::new(),
         };
         // The store has applied it to the same state.
         let _ = self.authority.apply(&event, at);
         let is_news = seq.is_some();
         let seq = seq.unwrap_or(self.history.seq());
         self.history.advance(seq);
+        if let AuthorityEvent::HostKey(hash) = &event {
+            self.unstored_key.take_if(|unstored| unstored.is(hash));
+        }
+        let Some(Moderator { connection, id: by }) = by else {
+            return Vec::new();
+        };
         let (message, to_everybody) = match event {
-            AuthorityEvent::HostKey(hash) => {
-                self.unstored_key.take_if(|unstored| unstored.is(&hash));
-                return Vec::new();
-            }
+            AuthorityEvent::HostKey(_) => return Vec::new(),
             AuthorityEvent::Dismiss(id) => return self.remove_dismissed(&id, &by, now),
             AuthorityEvent::Settings { .. } => {
                 let room = self.authority.settings();
@@ -698,24 +674,18 @@ impl Room {
     /// here for [`HOST_ABSENT`], until one returns.
     pub(super) fn update_host_presence(&mut self, now: Now) -> Vec<Effect> {
         let has_host = self.members.iter().any(|member| member.holds_key);
-        let first_co_host = || {
-            let mut members = self.members.iter();
-            let is_co_host = |id: &ParticipantId| self.authority.role_of(id) == Role::CoHost;
-            let found = members.find(|member| is_co_host(&member.person.id));
-            found.map(|member| member.person.id.clone())
-        };
         let next = match &self.host_presence {
             _ if has_host || !self.authority.is_hosted() => HostPresence::NotNeeded,
             HostPresence::NotNeeded => HostPresence::Absent(now.instant),
-            HostPresence::Absent(since) => match first_co_host() {
+            HostPresence::Absent(since) => match self.first_co_host() {
                 Some(id) if *since + HOST_ABSENT <= now.instant => HostPresence::Acting(id),
                 Some(_) | None => HostPresence::Absent(*since),
             },
             HostPresence::Acting(id) => match self.index_of(id) {
                 Some(_) if self.authority.role_of(id) == Role::CoHost => return Vec::new(),
-                Some(_) | None => {
-                    first_co_host().map_or(HostPresence::Absent(now.instant), HostPresence::Acting)
-                }
+                Some(_) | None => self
+                    .first_co_host()
+                    .map_or(HostPresence::Absent(now.instant), HostPresence::Acting),
             },
         };
         let before = std::mem::replace(&mut self.host_presence, next);
@@ -728,6 +698,13 @@ impl Room {
             HostPresence::NotNeeded | HostPresence::Absent(_) => None,
         });
         changed.map(|index| self.role_changed(index)).collect()
+    }
+
+    /// The co-host who has been here longest.
+    fn first_co_host(&self) -> Option<ParticipantId> {
+        let mut people = self.members.iter().map(|member| &member.person);
+        let found = people.find(|person| self.authority.role_of(&person.id) == Role::CoHost);
+        found.map(|person| person.id.clone())
     }
 
     /// Tells everybody the role of a member that lasts only while the member is here.
@@ -745,12 +722,7 @@ impl Room {
         let HostPresence::Absent(since) = self.host_presence else {
             return None;
         };
-        let is_co_host = |id: &ParticipantId| self.authority.role_of(id) == Role::CoHost;
-        let has_co_host = self
-            .members
-            .iter()
-            .any(|member| is_co_host(&member.person.id));
-        has_co_host.then_some(since + HOST_ABSENT)
+        self.first_co_host().map(|_| since + HOST_ABSENT)
     }
 }
 

@@ -7,8 +7,8 @@
 
 use super::{
     command::{
-        CallRequest, Command, ConnectionId, Departure, Effect, Join, ModerationRequest, Now,
-        RoomRequest,
+        CallRequest, Command, ConnectionId, Departure, Effect, Join, ModerationRequest, Moderator,
+        Now, RoomRequest,
     },
     history::History,
     presence::AwayMember,
@@ -173,8 +173,7 @@ struct Model {
 
 /// A record on its way to the store.
 struct Recording {
-    connection: ConnectionId,
-    by: ParticipantId,
+    by: Option<Moderator>,
     record: NewRecord,
 }
 
@@ -255,14 +254,8 @@ impl Model {
         let expected: BTreeSet<usize> = (0..SESSIONS).filter(expected).collect();
         let mut effects = self.room.handle(command, now);
         for effect in &effects {
-            if let Effect::Record {
-                connection,
-                by,
-                record,
-            } = effect
-            {
+            if let Effect::Record { by, record } = effect {
                 let recording = Recording {
-                    connection: *connection,
                     by: by.clone(),
                     record: record.clone(),
                 };
@@ -285,11 +278,7 @@ impl Model {
         let Some((recording, expected)) = self.pending.pop_front() else {
             return Vec::new();
         };
-        let Recording {
-            connection,
-            by,
-            record,
-        } = recording;
+        let Recording { by, record } = recording;
         let result = match outcome {
             Outcome::Failed => Err(RoomError::Unavailable),
             Outcome::Refused => Ok(Recorded::Refused(ErrorCode::TooManyEntries)),
@@ -306,12 +295,7 @@ impl Model {
         if matches!(result, Ok(Recorded::Applied(_) | Recorded::Unchanged)) {
             self.note(&record.event, expected);
         }
-        self.command(Command::Recorded {
-            connection,
-            by,
-            record,
-            result,
-        })
+        self.command(Command::Recorded { by, record, result })
     }
 
     /// Notes what a durable record means by the rules.

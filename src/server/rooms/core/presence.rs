@@ -102,7 +102,7 @@ impl Room {
         let event = AuthorityEvent::HostKey(hash.clone());
         let _ = self.authority.apply(&event, now.unix_ms);
         self.unstored_key = Some(hash);
-        let stored = self.store_key(join.connection, &join.id, now);
+        let stored = self.store_key(now);
         Some((key, stored.into_iter().collect()))
     }
 

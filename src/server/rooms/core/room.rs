@@ -191,12 +191,7 @@ impl Room {
                 network,
                 draft,
             } => self.post(request_id, (from, network), draft, now),
-            Command::Recorded {
-                connection,
-                by,
-                record,
-                result,
-            } => self.on_recorded(connection, by, record, result, now),
+            Command::Recorded { by, record, result } => self.on_recorded(by, record, result, now),
             Command::Stored {
                 requester,
                 id,
