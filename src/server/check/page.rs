@@ -3,13 +3,12 @@
 use super::words;
 use crate::{
     i18n::{Locale, td_string},
-    server::{http::Assets, operator::Visit},
+    server::operator::{Document, Visit},
     state::check::{Conditions, DelayResult, Fact, RateResult, Step, Summary},
 };
 use axum::response::Html;
 use http::Version;
 use leptos::prelude::*;
-use leptos_i18n::Locale as _;
 use serde_json::{Map, Value, json};
 
 /// The page for a visit by a request of this HTTP version.
@@ -331,52 +330,17 @@ fn script_words(locale: Locale) -> Value {
 
 /// The document around the page.
 fn document(visit: &Visit, title: &'static str, main: AnyView, data: &Value) -> Html<String> {
-    let locale = visit.locale;
-    let (other, language) = (locale.other(), locale.as_str());
-    let css = visit.to(&format!("/pkg/{}", Assets::embedded().names().css));
     // A `<` could end the element.
     let data = data.to_string().replace('<', "\\u003c");
-    let page = view! {
-        <!DOCTYPE html>
-        <html lang=language data-theme=visit.theme.clone()>
-            <head>
-                <meta charset="utf-8" />
-                <meta name="viewport" content="width=device-width, initial-scale=1" />
-                // Requests of the script send their Origin to this site.
-                <meta name="referrer" content="same-origin" />
-                <meta name="color-scheme" content="light dark" />
-                <title>{title}" · Noom"</title>
-                <link rel="stylesheet" href=css />
-                <link rel="stylesheet" href=visit.to("/check/check.css") />
-                <link rel="icon" href=visit.to("/favicon.svg") type="image/svg+xml" />
-                <script src=visit.to("/check/check.js") defer></script>
-            </head>
-            <body>
-                <div class="page">
-                    <a class="skip" href="#content">
-                        {td_string!(locale, common.skip)}
-                    </a>
-                    <header class="masthead">
-                        <a class="masthead__logo" href=visit.to("/")>
-                            "Noom"
-                        </a>
-                        <div class="masthead__tools">
-                            <a
-                                class="lang"
-                                translate="no"
-                                href=format!("{}lang={}", visit.here, other.as_str())
-                                hreflang=other.as_str()
-                                lang=other.as_str()
-                            >
-                                {other.own_name()}
-                            </a>
-                        </div>
-                    </header>
-                    {main}
-                </div>
-                <script type="application/json" id="check-data" inner_html=data></script>
-            </body>
-        </html>
+    let data = view! { <script type="application/json" id="check-data" inner_html=data></script> };
+    let document = Document {
+        title: format!("{title} · Noom"),
+        style: "/check/check.css",
+        script: Some("/check/check.js"),
+        is_listed: true,
+        tools: ().into_any(),
+        main,
+        after: data.into_any(),
     };
-    Html(page.to_html())
+    document.render(visit)
 }

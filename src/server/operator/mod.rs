@@ -30,6 +30,7 @@ use axum::{
     middleware::from_fn_with_state,
     routing::{get, post},
 };
+pub use page::Document;
 use password::PasswordHasher;
 use setup_link::SetupLink;
 use std::{sync::Arc, time::Instant};

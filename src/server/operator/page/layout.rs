@@ -1,17 +1,16 @@
-//! The document around each page, and the parts that pages share: forms, tables, sentences.
+//! The parts that the operator's pages share: forms, tables, sentences, and what is around them.
 
-use super::super::{
-    action::{ActionKind, Outcome},
-    session::SignedIn,
-    visit::Visit,
+use super::{
+    super::{
+        action::{ActionKind, Outcome},
+        session::SignedIn,
+        visit::Visit,
+    },
+    document::Document,
 };
-use crate::{
-    i18n::{Locale, td_string},
-    server::http::Assets,
-};
+use crate::i18n::{Locale, td_string};
 use axum::response::Html;
 use leptos::prelude::*;
-use leptos_i18n::Locale as _;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Makes the forms of a session.
@@ -185,53 +184,15 @@ fn document(
     main: AnyView,
     is_live: bool,
 ) -> Html<String> {
-    let locale = visit.locale;
-    let (other, language) = (locale.other(), locale.as_str());
-    let title = format!("{title} · {}", td_string!(locale, admin.product));
-    let css = visit.to(&format!("/pkg/{}", Assets::embedded().names().css));
-    let script = is_live.then(|| view! { <script src=visit.to("/admin/admin.js") defer></script> });
-    let page = view! {
-        <!DOCTYPE html>
-        <html lang=language data-theme=visit.theme.clone()>
-            <head>
-                <meta charset="utf-8" />
-                <meta name="viewport" content="width=device-width, initial-scale=1" />
-                // Forms send their Origin to this site; other sites receive no referrer.
-                <meta name="referrer" content="same-origin" />
-                <meta name="robots" content="noindex" />
-                <meta name="color-scheme" content="light dark" />
-                <title>{title}</title>
-                <link rel="stylesheet" href=css />
-                <link rel="stylesheet" href=visit.to("/admin/admin.css") />
-                <link rel="icon" href=visit.to("/favicon.svg") type="image/svg+xml" />
-                {script}
-            </head>
-            <body>
-                <div class="page">
-                    <a class="skip" href="#content">
-                        {td_string!(locale, common.skip)}
-                    </a>
-                    <header class="masthead">
-                        <a class="masthead__logo" href=visit.to("/")>
-                            "Noom"
-                        </a>
-                        <div class="masthead__tools">
-                            <a
-                                class="lang"
-                                translate="no"
-                                href=format!("{}lang={}", visit.here, other.as_str())
-                                hreflang=other.as_str()
-                                lang=other.as_str()
-                            >
-                                {other.own_name()}
-                            </a>
-                            {tools}
-                        </div>
-                    </header>
-                    {main}
-                </div>
-            </body>
-        </html>
+    let title = format!("{title} · {}", td_string!(visit.locale, admin.product));
+    let document = Document {
+        title,
+        style: "/admin/admin.css",
+        script: is_live.then_some("/admin/admin.js"),
+        is_listed: false,
+        tools,
+        main,
+        after: ().into_any(),
     };
-    Html(page.to_html())
+    document.render(visit)
 }
