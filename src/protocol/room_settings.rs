@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct RoomSettings {
     /// Whether the room has a host key, so that somebody can moderate it.
     pub hosted: bool,
-    /// Whether the room admits nobody new. Whoever is in the room, or resumes a stay of it, may
-    /// return.
+    /// Whether the room admits nobody new. Participants who were in the room when it was locked, and
+    /// co-hosts and hosts, may return.
     pub locked: bool,
     /// Whether guests and viewers speak only when a host asks them to unmute.
     pub host_unmutes: bool,

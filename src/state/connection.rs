@@ -182,16 +182,17 @@ impl ConnectionState {
                 true
             }
             ServerMessage::Error {
-                code: code @ (ErrorCode::RoomFull | ErrorCode::RoomLocked | ErrorCode::Banned),
+                code: ErrorCode::RoomFull,
                 ..
-            } => {
-                self.phase = match code {
-                    ErrorCode::RoomLocked => Phase::Locked,
-                    ErrorCode::Banned => Phase::Banned,
-                    _ => Phase::Full,
-                };
-                true
-            }
+            } => self.stay_out(Phase::Full),
+            ServerMessage::Error {
+                code: ErrorCode::RoomLocked,
+                ..
+            } => self.stay_out(Phase::Locked),
+            ServerMessage::Error {
+                code: ErrorCode::Banned,
+                ..
+            } => self.stay_out(Phase::Banned),
             ServerMessage::Rooms(_)
             | ServerMessage::RoomsChanged(_)
             | ServerMessage::Chat(_)
@@ -226,6 +227,12 @@ impl ConnectionState {
             | ServerMessage::Error { .. }
             | ServerMessage::Pong => false,
         }
+    }
+
+    /// The room does not admit this participant. Always a change.
+    fn stay_out(&mut self, phase: Phase) -> bool {
+        self.phase = phase;
+        true
     }
 
     /// The socket closed with `code`. `jitter` is random in 0..1.
