@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 /// token that matches any of many ids.
 const ID_LETTERS: usize = 26;
 /// Alphabet of base32 (RFC 4648) in lower case.
-const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+pub(super) const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 /// Alphabet of base64url (RFC 4648).
 const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 

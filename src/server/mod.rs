@@ -22,6 +22,7 @@
 //! * [`token_bucket`] the algorithm of every rate limit; [`log_throttle`] bounds the log lines that
 //!   clients can cause; [`origin`] web origins.
 //! * `invitation` prints the addresses of a self-signed server, and a QR code.
+//! * [`room_names`] proposes names of private rooms.
 //! * [`serve`] starts all parts and stops them in order; [`service_manager`] reports that to
 //!   systemd, and takes the sockets that it keeps open.
 
@@ -52,6 +53,7 @@ pub mod priority;
 pub mod profile;
 pub mod request;
 pub mod retention;
+pub mod room_names;
 pub mod rooms;
 mod serve;
 pub mod service_manager;
