@@ -169,21 +169,25 @@ pub async fn welcome() -> Result<WelcomeStart, ApiError> {
 }
 
 /// Validates the welcome form and redirects to the room, which is not opened yet. An empty nickname
-/// makes a guest. A refusal is a value, so that the status of the response is 200.
+/// makes a guest, and an empty name of a private room a name that nobody guesses. A refusal is a
+/// value, so that the status of the response is 200.
 #[server(endpoint = "join_room")]
 pub async fn join_room(
     /// The nickname as typed.
     nickname: String,
     /// The room name as typed.
     room: String,
+    /// Present if the button for a private room was pressed.
+    #[server(default)]
+    private: Option<String>,
     /// Present if the form is on a page whose script failed.
     #[server(default)]
     plain: Option<String>,
 ) -> Result<Option<ApiError>, ApiError> {
     let lead = |path| leptos_axum::redirect(&server::answer_path(path, plain.is_some()));
-    match server::join_room(&nickname, &room) {
-        Ok(name) => {
-            lead(name.path());
+    match server::join_room(&nickname, &room, private.is_some()) {
+        Ok(path) => {
+            lead(path);
             Ok(None)
         }
         Err(error) if server::is_plain_form() => {

@@ -8,7 +8,6 @@ use crate::protocol::{
 };
 use crate::server::context::AppContext;
 use crate::server::error::refusal_of_rate;
-use crate::server::request;
 use crate::server::rooms::{RoomError, Rooms};
 use crate::server::store::{Page, StoreError};
 use crate::server::{
@@ -16,6 +15,7 @@ use crate::server::{
     net::{RequestKind, ban_network, stored_bytes},
 };
 use crate::server::{new_session_token, participant_id};
+use crate::server::{request, room_names};
 use crate::state::Position;
 use leptos::prelude::*;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -55,7 +55,8 @@ pub(super) fn remembered_nickname() -> Option<Nickname> {
     request::cookie(NICKNAME_COOKIE).and_then(|text| Nickname::parse(&text).ok())
 }
 
-pub(super) fn join_room(nickname: &str, room: &str) -> Result<RoomName, ApiError> {
+/// The path of the room that a welcome form names, or of a room for which a name is proposed.
+pub(super) fn join_room(nickname: &str, room: &str, private: bool) -> Result<String, ApiError> {
     let nickname = match nickname.trim() {
         "" => None,
         typed => Some(Nickname::parse(typed).map_err(|problem| ApiError::Invalid {
@@ -63,14 +64,21 @@ pub(super) fn join_room(nickname: &str, room: &str) -> Result<RoomName, ApiError
             problem,
         })?),
     };
-    let name = parse_room(room)?;
+    let name = match RoomName::parse(room) {
+        Err(NameError::Empty) if private => room_names::propose(request::locale()),
+        _ => parse_room(room)?,
+    };
     context().rooms.open(&name).map_err(room_error)?;
     request::set_cookie(
         NICKNAME_COOKIE,
         nickname.as_ref().map(Nickname::as_str),
         false,
     );
-    Ok(name)
+    Ok(if private {
+        name.private_path()
+    } else {
+        name.path()
+    })
 }
 
 /// Takes `amount` from a rate limit of the client's address.

@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 pub const MAX_ROOM_NAME_CHARS: usize = 64;
 /// Longest nickname, in Unicode scalar values.
 pub const MAX_NICKNAME_CHARS: usize = 32;
+/// Ends the address of a room that is to be unlisted, if the person who opens it is the first one
+/// there. A browser sends no fragment to a server.
+pub const PRIVATE_FRAGMENT: &str = "#private";
 /// Longest chat message, in Unicode scalar values.
 pub const MAX_CHAT_CHARS: usize = 4000;
 /// Longest announcement of the operator or a host, in Unicode scalar values.
@@ -112,6 +115,11 @@ impl RoomName {
     /// The path of the room's page.
     pub fn path(&self) -> String {
         format!("/room/{}", self.path_segment())
+    }
+
+    /// The path that a person follows to open a private room.
+    pub fn private_path(&self) -> String {
+        [&self.path(), PRIVATE_FRAGMENT].concat()
     }
 
     /// The `rel` of a link to the room. The router decodes the URL of a link twice, so links to

@@ -1,6 +1,7 @@
 //! Headers of pages, and the page without script.
 
 use super::harness::{DEADLINE, TestApp, form, status};
+use crate::protocol::RoomName;
 use tokio::time::timeout;
 
 /// The value of a header of a response, if it has one.
@@ -159,4 +160,70 @@ async fn forms_of_the_page_without_script_lead_to_pages_of_the_same_kind() {
     let page = timeout(DEADLINE, listed).await.expect("the room is listed");
     assert!(page.contains("href=\"/room/garden?plain=1\""), "{page}");
     assert!(page.contains("href=\"?lang=ko&amp;plain=1\""), "{page}");
+}
+
+/// Sends the welcome form. Returns the address to which the response leads.
+async fn leads_to(app: &TestApp, headers: &str, fields: &str) -> String {
+    let answer = app.http(&form("/api/join_room", headers, fields)).await;
+    header(&answer, "location").to_owned()
+}
+
+/// The words and letters of a proposed name in the path of a room.
+fn proposed(location: &str) -> Vec<String> {
+    let path = location.split(['?', '#']).next().unwrap_or_default();
+    let name = RoomName::in_path(path).unwrap_or_default();
+    name.split('-').map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_button_for_a_private_room_leads_to_a_room_with_a_proposed_name() {
+    let app = TestApp::start().await;
+    for (cookies, is_word) in [
+        ("noom_lang=en", char::is_alphabetic as fn(char) -> bool),
+        ("noom_lang=ko", |letter| ('가'..='힣').contains(&letter)),
+    ] {
+        let script = format!("Accept: application/json\r\nCookie: {cookies}\r\n");
+        let plain = format!("{BROWSER}Cookie: {cookies}\r\n");
+        for (headers, fields, end) in [
+            (&script, "nickname=Ann&room=&private=1", "#private"),
+            (&plain, "nickname=Ann&room=&private=1", "#private"),
+            (&plain, "nickname=&room=+%E2%80%8B+&private=1", "#private"),
+            (
+                &plain,
+                "nickname=Ann&room=&private=1&plain=1",
+                "?plain=1#private",
+            ),
+        ] {
+            let location = leads_to(&app, headers, fields).await;
+            assert!(location.starts_with("/room/"), "{location}");
+            assert!(location.ends_with(end), "{location}");
+            let parts = proposed(&location);
+            assert_eq!(parts.len(), 4, "{location}");
+            let in_language = |word: &String| word.chars().all(is_word);
+            assert!(parts[..3].iter().all(in_language), "{location}");
+        }
+    }
+    let twice = [(), ()].map(|()| leads_to(&app, BROWSER, "nickname=&room=&private=1"));
+    let [first, second] = twice;
+    assert_ne!(first.await, second.await);
+}
+
+#[tokio::test]
+async fn a_typed_name_of_a_private_room_is_used_as_typed() {
+    let app = TestApp::start().await;
+    for (fields, expected) in [
+        ("nickname=Ann&room=garden&private=1", "/room/garden#private"),
+        (
+            "nickname=Ann&room=garden&private=1&plain=1",
+            "/room/garden?plain=1#private",
+        ),
+        ("nickname=Ann&room=garden", "/room/garden"),
+    ] {
+        assert_eq!(leads_to(&app, BROWSER, fields).await, expected);
+    }
+    let long = format!("nickname=Ann&room={}&private=1", "x".repeat(65));
+    for refused in [&long, "nickname=Ann&room=", "nickname=%01&room=&private=1"] {
+        let location = leads_to(&app, BROWSER, refused).await;
+        assert!(location.starts_with("/?nickname="), "{location}");
+    }
 }
