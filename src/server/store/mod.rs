@@ -53,7 +53,7 @@ pub use operator::{
     SecretHash, reset_operator,
 };
 pub use quota::{Full, Quota, Usage};
-pub use record::{NewRecord, Recorded};
+pub use record::{NewRecord, Recorded, RoomRow};
 pub use restore::{Restored, restore};
 pub use rights::{Rights, RightsError, check_rights, make_directory};
 pub use room_list::{COUNTED, StoredRoom};
@@ -62,7 +62,7 @@ pub use sweep::{Expired, Expiry};
 pub use sweep_record::{SweepRecord, WaitingSweep, confirm_sweep};
 
 use crate::protocol::{ChatDraft, ChatMessage, Epoch, Person, RoomName, Seq};
-use crate::server::{authority::Authority, limits::READERS, metrics::StoreMetrics};
+use crate::server::{limits::READERS, metrics::StoreMetrics};
 use lock::DataLock;
 use reader::Readers;
 use search_pool::SearchPool;
@@ -237,17 +237,6 @@ impl Store {
         self.writer.record(room.clone(), record).await
     }
 
-    /// The authority of a room; nothing for a room that nobody has claimed yet.
-    ///
-    /// # Errors
-    /// The database failed, and a retry is safe; or the authority cannot be read.
-    pub async fn authority(&self, room: &RoomName) -> Result<Option<Authority>, StoreError> {
-        let room = room.clone();
-        self.readers
-            .run(move |connection| record::read(connection, &room))
-            .await
-    }
-
     /// The newest messages that contain every word of `query`, also as parts of words; newest first.
     ///
     /// # Errors
@@ -318,6 +307,17 @@ impl Store {
         let room = room.clone();
         self.readers
             .run(move |connection| reader::head(connection, &room))
+            .await
+    }
+
+    /// Epoch, newest `seq` and authority of a stored room, in one read.
+    ///
+    /// # Errors
+    /// The database failed, and a retry is safe; or the authority cannot be read.
+    pub async fn room(&self, room: &RoomName) -> Result<Option<RoomRow>, StoreError> {
+        let room = room.clone();
+        self.readers
+            .run(move |connection| record::row(connection, &room))
             .await
     }
 

@@ -217,13 +217,14 @@ pub fn after(
 pub fn head(connection: &Connection, room: &RoomName) -> Result<Option<(Epoch, Seq)>, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT epoch, seq FROM rooms WHERE name = ?1")?;
-    let row = statement
-        .query_row([room.as_str()], |row| {
-            let epoch = Epoch::from_stored(&stored_text(row, "epoch")?);
-            Ok((epoch, stored_number(row, "seq")?.unsigned_abs()))
-        })
-        .optional()?;
-    Ok(row)
+    let row = statement.query_row([room.as_str()], epoch_and_seq);
+    Ok(row.optional()?)
+}
+
+/// Reads epoch and newest `seq` from a row of `rooms`.
+pub fn epoch_and_seq(row: &Row<'_>) -> rusqlite::Result<(Epoch, Seq)> {
+    let epoch = Epoch::from_stored(&stored_text(row, "epoch")?);
+    Ok((epoch, stored_number(row, "seq")?.unsigned_abs()))
 }
 
 /// Checks that the tables can be read.

@@ -43,7 +43,9 @@ pub fn record(
 ) -> Result<Recorded, StoreError> {
     let known = known_room(transaction, room)?;
     let mut after = match known {
-        Some(_) => read(transaction, room)?.unwrap_or_default(),
+        Some(_) => row(transaction, room)?
+            .and_then(|row| row.authority)
+            .unwrap_or_default(),
         None => Authority::default(),
     };
     match after.apply(&new.event, new.at) {
@@ -93,25 +95,47 @@ fn refusal_of_new_room(
     }
 }
 
-/// The authority of a stored room; nothing for a room that nobody has claimed yet, with or without
-/// a row. A room that was stored before rooms had hosts has an empty text, and the default.
+/// The row of a room, except what is counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomRow {
+    /// The log that `seq` counts in.
+    pub epoch: Epoch,
+    /// The `seq` of the newest event.
+    pub seq: Seq,
+    /// Who may do what in the room; nothing for a room that nobody has claimed yet.
+    pub authority: Option<Authority>,
+}
+
+/// The row of a stored room. A room that was stored before rooms had hosts has an empty text for
+/// its authority, and the default.
 ///
 /// # Errors
 /// [`StoreError::BadRow`] for a text that this version cannot read: such a room does not open, so
 /// that no lock and no ban is lost.
-pub fn read(connection: &Connection, room: &RoomName) -> Result<Option<Authority>, StoreError> {
-    let query = "SELECT authority FROM rooms WHERE name = ?1";
+pub fn row(connection: &Connection, room: &RoomName) -> Result<Option<RoomRow>, StoreError> {
+    let query = "SELECT epoch, seq, authority FROM rooms WHERE name = ?1";
     let mut select = connection.prepare_cached(query)?;
-    let json = select
-        .query_row([room.as_str()], |row| reader::stored_text(row, "authority"))
-        .optional()?;
-    let Some(json) = json else {
+    let found = select.query_row([room.as_str()], |row| {
+        let (epoch, seq) = reader::epoch_and_seq(row)?;
+        Ok((epoch, seq, reader::stored_text(row, "authority")?))
+    });
+    let Some((epoch, seq, json)) = found.optional()? else {
         return Ok(None);
     };
+    let authority = parse(&json)?;
+    Ok(Some(RoomRow {
+        epoch,
+        seq,
+        authority,
+    }))
+}
+
+/// Reads the stored text of an authority.
+fn parse(json: &str) -> Result<Option<Authority>, StoreError> {
     if json.is_empty() {
         return Ok(Some(Authority::default()));
     }
     let unreadable = || StoreError::BadRow("the authority of a room cannot be read".to_owned());
-    let authority = Authority::from_json(&json).ok_or_else(unreadable)?;
+    let authority = Authority::from_json(json).ok_or_else(unreadable)?;
     Ok((authority != Authority::default()).then_some(authority))
 }

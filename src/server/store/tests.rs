@@ -3,7 +3,10 @@
 use super::*;
 use crate::{
     protocol::{ChatText, Emoji, ErrorCode, MessageId, Nickname, ParticipantId},
-    server::identity::{new_session_token, participant_id},
+    server::{
+        authority::Authority,
+        identity::{new_session_token, participant_id},
+    },
 };
 
 fn room(name: &str) -> RoomName {
@@ -372,6 +375,41 @@ const ODD_ROWS: &str = "
     INSERT INTO reactions VALUES
         ((SELECT id FROM messages WHERE room_id = 7 AND seq = 1), 'word', 'Ben B.', 4);
 ";
+
+#[tokio::test]
+async fn the_row_of_a_room_is_read_at_once_unless_its_authority_cannot_be_read() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let store = open(&directory);
+    assert_eq!(store.room(&room("a")).await.expect("read"), None);
+    let stored = store.append(&room("a"), message(1, "one")).await;
+    stored.expect("stored");
+    let set = |authority: &'static str| {
+        store.on_writer(move |connection| {
+            let query = "UPDATE rooms SET authority = ?1";
+            connection.execute(query, [authority]).expect("stored");
+        })
+    };
+    for (text, authority) in [
+        ("", Some(Authority::default())),
+        ("{}", None),
+        (
+            r#"{"settings":{"locked":true}}"#,
+            Authority::from_json(r#"{"settings":{"locked":true}}"#),
+        ),
+    ] {
+        set(text).await;
+        let row = RoomRow {
+            epoch: store.fresh_epoch(),
+            seq: 1,
+            authority,
+        };
+        assert_eq!(store.room(&room("a")).await.expect("read"), Some(row));
+    }
+    set("moon").await;
+    let refused = store.room(&room("a")).await;
+    assert!(matches!(refused, Err(StoreError::BadRow(_))), "{refused:?}");
+    assert!(store.head(&room("a")).await.expect("read").is_some());
+}
 
 #[tokio::test]
 async fn a_room_whose_rows_break_current_rules_can_be_read_swept_and_exported() {

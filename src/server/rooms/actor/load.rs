@@ -6,19 +6,27 @@ use crate::server::rooms::{core::command::Command, core::history::History, core:
 use crate::{
     protocol::{Epoch, MAX_HISTORY_PAGE, RoomName, Seq},
     server::authority::Authority,
-    server::store::{Appended, Change, Changed, NewMessage, Page, StoreError},
+    server::store::{Appended, Change, Changed, NewMessage, Page, RoomRow, StoreError},
 };
 use std::sync::atomic::Ordering;
 
 impl Rooms {
     /// Loads a room with the end of its log.
     pub(super) async fn load(&self, name: &RoomName) -> Result<Room, StoreError> {
-        let head = self.inner.store.head(name).await?;
-        let Some((epoch, seq)) = head else {
-            return Ok(self.new_room(name));
-        };
+        match self.inner.store.room(name).await? {
+            Some(row) => self.load_log(name, row).await,
+            None => Ok(self.new_room(name)),
+        }
+    }
+
+    /// Loads the end of the log of a stored room.
+    async fn load_log(&self, name: &RoomName, row: RoomRow) -> Result<Room, StoreError> {
         let store = &self.inner.store;
-        let authority = store.authority(name).await?;
+        let RoomRow {
+            epoch,
+            seq,
+            authority,
+        } = row;
         let newest = store.page(name, None, MAX_HISTORY_PAGE).await?;
         let changes = store.changes(name, MAX_HISTORY_PAGE).await?;
         // Events before the oldest of each page are unknown.

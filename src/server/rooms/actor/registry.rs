@@ -257,7 +257,8 @@ impl Rooms {
                 return Ok(may_read);
             }
         }
-        let authority = self.inner.store.authority(name).await?;
+        let row = self.inner.store.room(name).await?;
+        let authority = row.and_then(|row| row.authority);
         Ok(!authority.is_some_and(|authority| authority.settings().locked))
     }
 
