@@ -1,8 +1,9 @@
 //! Messages from a client to the server.
 
 use super::{
-    ChatDraft, Devices, Epoch, ErrorCode, HostKey, Leg, MediaOffer, MessageId, Obstacle,
-    ParticipantId, Role, Seq, SessionToken, SettingsChange, Signal, Source, Wanted,
+    ChatDraft, Devices, Epoch, ErrorCode, HostKey, InviteDraft, InviteId, InviteToken, Leg,
+    MediaOffer, MessageId, Obstacle, ParticipantId, Role, RoomPassword, Seq, SessionToken,
+    SettingsChange, Signal, Source, Wanted,
 };
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
@@ -51,19 +52,7 @@ tagged_enum! {
         /// Subscribe to the list of open rooms. Allowed outside a room only.
         WatchRooms,
         /// Join a room. Allowed once per socket.
-        Join {
-            /// Name of the room. The server creates a room that does not exist.
-            room: String,
-            /// The nickname to use.
-            nickname: String,
-            /// Resumes the session of an earlier connection.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            resume: Option<Resume>,
-            /// The host key of the room, if the client has one. The first key that a new room
-            /// receives becomes its key.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            host_key: Option<HostKey>,
-        },
+        Join(JoinRequest),
         /// Send a chat message.
         Chat(ChatDraft<String>),
         /// Edit a message of this participant.
@@ -218,6 +207,37 @@ tagged_enum! {
             #[serde(flatten)]
             change: SettingsChange,
         },
+        /// Give the room a password, or none. Participants who are in the room stay.
+        SetPassword {
+            /// The new password, at least [`RoomPassword::MIN_CHARS`] characters; none if absent.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            password: Option<RoomPassword>,
+        },
+        /// Admit somebody from the lobby.
+        Admit {
+            /// Id of the person; everybody who waits if absent.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            who: Option<ParticipantId>,
+        },
+        /// Turn somebody in the lobby away.
+        Deny {
+            /// Id of the person; everybody who waits if absent.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            who: Option<ParticipantId>,
+            /// What the person reads, at most [`super::MAX_REASON_CHARS`] characters.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            reason: Option<String>,
+        },
+        /// Make an invite; the reply is `invites`.
+        CreateInvite(InviteDraft),
+        /// Request the list of invites; the reply is `invites`. Whoever does not moderate receives
+        /// their own.
+        Invites,
+        /// Revoke an invite; the reply is `invites`. Participants who have used it stay.
+        RevokeInvite {
+            /// Id of the invite.
+            id: InviteId,
+        },
         /// End the meeting: everybody's stay ends.
         EndMeeting,
         /// Request a `pong`.
@@ -229,6 +249,35 @@ impl From<&ChatDraft> for ClientMessage {
     fn from(draft: &ChatDraft) -> Self {
         Self::Chat(draft.clone().into())
     }
+}
+
+/// A request to join a room.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinRequest {
+    /// Name of the room. The server creates a room that does not exist.
+    pub room: String,
+    /// The nickname to use.
+    pub nickname: String,
+    /// Resumes the session of an earlier connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Resume>,
+    /// The host key of the room, if the client has one. The first key that a new room
+    /// receives becomes its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_key: Option<HostKey>,
+    /// An invite to the room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invite: Option<InviteToken>,
+    /// The password of the room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<RoomPassword>,
+    /// What the hosts read where the participant waits in the lobby, at most
+    /// [`super::MAX_KNOCK_CHARS`] characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+    /// The settings of the room, if this `join` opens it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opening: Option<SettingsChange>,
 }
 
 /// Resumes the session of an earlier connection.
@@ -297,7 +346,7 @@ mod tests {
         let join = r#"{"type":"join","room":"team","nickname":"Ann","colour":"red"}"#;
         assert!(matches!(
             decode(join),
-            Decoded::Message(ClientMessage::Join { .. })
+            Decoded::Message(ClientMessage::Join(_))
         ));
         assert_eq!(refusal(r#"{"type":"dance"}"#), ErrorCode::UnknownType);
         assert_eq!(
@@ -323,12 +372,11 @@ mod tests {
         let who = ParticipantId::parse("p_1").expect("valid");
         let all = [
             ClientMessage::WatchRooms,
-            ClientMessage::Join {
+            ClientMessage::Join(JoinRequest {
                 room: "r".into(),
                 nickname: "n".into(),
-                resume: None,
-                host_key: None,
-            },
+                ..JoinRequest::default()
+            }),
             ClientMessage::Chat(ChatDraft {
                 id: MessageId(uuid::Uuid::nil()),
                 text: "t".into(),
@@ -411,6 +459,17 @@ mod tests {
             ClientMessage::Announce { text: "t".into() },
             ClientMessage::SetRoom {
                 change: SettingsChange::default(),
+            },
+            ClientMessage::SetPassword { password: None },
+            ClientMessage::Admit { who: None },
+            ClientMessage::Deny {
+                who: None,
+                reason: None,
+            },
+            ClientMessage::CreateInvite(InviteDraft::default()),
+            ClientMessage::Invites,
+            ClientMessage::RevokeInvite {
+                id: InviteId::parse("abcdefghijkl").expect("valid"),
             },
             ClientMessage::EndMeeting,
             ClientMessage::Ping,

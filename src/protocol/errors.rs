@@ -73,8 +73,33 @@ pub enum ErrorCode {
     Banned,
     /// The reason or the announcement breaks a rule of texts.
     BadText,
-    /// The room has as many roles or bans as it keeps.
+    /// The room has as many roles, bans or invites as it keeps.
     TooManyEntries,
+    /// The room has a password, and the `join` has none.
+    PasswordRequired,
+    /// The password of the `join` is not that of the room.
+    WrongPassword,
+    /// Too many passwords were tried, from this address or in this room; the client may try again
+    /// later.
+    TooManyGuesses,
+    /// Only participants with an invite may enter the room.
+    InviteRequired,
+    /// The server does not know this invite, or a host has revoked it.
+    BadInvite,
+    /// The invite has expired.
+    InviteExpired,
+    /// As many participants as may have used the invite.
+    InviteUsedUp,
+    /// The room is not open at this time; `window` says when it is.
+    NotOpen,
+    /// As many people as may wait in the lobby.
+    LobbyFull,
+    /// Nobody admitted the participant in time.
+    WaitedTooLong,
+    /// A host turned this participant away a moment ago.
+    TurnedAway,
+    /// A setting of the room has a value that is not possible.
+    BadSetting,
 }
 
 impl ErrorCode {

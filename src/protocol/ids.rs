@@ -137,8 +137,48 @@ impl std::fmt::Debug for HostKey {
     }
 }
 
+/// A password of a room as somebody typed it: 1 to 200 characters. Never stored, never logged.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RoomPassword(String);
+
+impl RoomPassword {
+    /// Fewest characters of a new password.
+    pub const MIN_CHARS: usize = 6;
+    /// Most characters of a password.
+    pub const MAX_CHARS: usize = 200;
+
+    /// Parses a password from the wire or a form.
+    ///
+    /// # Errors
+    /// An error message if it is empty or has more than 200 characters.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let is_short = text.chars().nth(Self::MAX_CHARS).is_none();
+        match !text.is_empty() && is_short {
+            true => Ok(Self(text.to_owned())),
+            false => Err("a password has 1 to 200 characters"),
+        }
+    }
+
+    /// Whether a room may have this password from now on.
+    pub fn is_long_enough(&self) -> bool {
+        self.0.chars().nth(Self::MIN_CHARS - 1).is_some()
+    }
+
+    /// The password as text. Must not reach logs.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for RoomPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RoomPassword(…)")
+    }
+}
+
 /// Whether a text has the form of a secret: 22 to 64 characters of base64url.
-fn is_secret(text: &str) -> bool {
+pub(super) fn is_secret(text: &str) -> bool {
     let is_letter = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     text.bytes().all(is_letter) && (22..=64).contains(&text.len())
 }
@@ -192,23 +232,7 @@ impl std::fmt::Display for MessageId {
     }
 }
 
-/// Implements the conversions that serde uses for each id.
-macro_rules! word_conversions {
-    ($($name:ident),*) => {$(
-        impl TryFrom<String> for $name {
-            type Error = &'static str;
-            fn try_from(text: String) -> Result<Self, &'static str> {
-                Self::parse(&text)
-            }
-        }
-        impl From<$name> for String {
-            fn from(value: $name) -> String {
-                value.0
-            }
-        }
-    )*};
-}
-word_conversions!(ParticipantId, SessionToken, HostKey, Epoch);
+word_conversions!(ParticipantId, SessionToken, HostKey, RoomPassword, Epoch);
 
 impl std::fmt::Display for ParticipantId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

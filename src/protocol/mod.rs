@@ -25,11 +25,29 @@ macro_rules! listed_enum {
     };
 }
 
+/// Implements the conversions that serde uses for each word.
+macro_rules! word_conversions {
+    ($($name:ident),*) => {$(
+        impl TryFrom<String> for $name {
+            type Error = &'static str;
+            fn try_from(text: String) -> Result<Self, &'static str> {
+                Self::parse(&text)
+            }
+        }
+        impl From<$name> for String {
+            fn from(value: $name) -> String {
+                value.0
+            }
+        }
+    )*};
+}
+
 mod call;
 mod chat;
 mod client;
 mod errors;
 mod ids;
+mod invites;
 mod media;
 mod names;
 pub mod quality;
@@ -46,10 +64,15 @@ pub use chat::{
     ChatDraft, ChatMessage, Emoji, HISTORY_PAGE, MAX_HISTORY_PAGE, MAX_REACTIONS, Reaction, Seq,
 };
 pub use client::{
-    ClientMessage, Decoded, MessageType, Resume, TYPING_EVERY_MS, TYPING_LASTS_MS, decode,
+    ClientMessage, Decoded, JoinRequest, MessageType, Resume, TYPING_EVERY_MS, TYPING_LASTS_MS,
+    decode,
 };
 pub use errors::{CloseCode, ErrorCode};
-pub use ids::{Epoch, HostKey, MessageId, ParticipantId, SessionToken};
+pub use ids::{Epoch, HostKey, MessageId, ParticipantId, RoomPassword, SessionToken};
+pub use invites::{
+    Invite, InviteDraft, InviteId, InviteToken, Knock, LOBBY_WINDOW, MAX_INVITE_LASTS_S,
+    MAX_INVITE_USES, MAX_KNOCK_CHARS,
+};
 pub use media::{
     Codec, MAX_MID_BYTES, MAX_OFFERED_TRACKS, MAX_WANTED, MediaOffer, Mode, Obstacle, OfferedTrack,
     PersonQuality, Quality, Slot, Source, Speaker, Wanted,
@@ -60,7 +83,9 @@ pub use names::{
 };
 pub use refusal::{REFUSAL_HEADER, Refusal};
 pub use roles::{Action, Denial, Feature, FeatureSet, Powers, Requirement, Role, permit};
-pub use room_settings::{Ban, RoleOf, RoomSettings, SettingsChange};
+pub use room_settings::{
+    Access, Ban, MAX_CAPACITY, MAX_RETENTION_DAYS, RoleOf, RoomSettings, SettingsChange,
+};
 pub use server::{Joined, Person, RoomSummary, Rooms, RoomsChanged, ServerMessage};
 
 /// Largest frame and message in either direction, in bytes.

@@ -2,8 +2,9 @@
 
 use super::{
     Ban, CallPerson, ChatMessage, ChatText, Codec, Devices, Emoji, Epoch, ErrorCode, HostKey,
-    IceServer, Leg, MessageId, Mode, Nickname, ParticipantId, PersonQuality, Role, RoleOf,
-    RoomName, RoomSettings, Seq, SessionToken, Signal, Slot, Source, Speaker,
+    IceServer, Invite, InviteId, Knock, Leg, MessageId, Mode, Nickname, ParticipantId,
+    PersonQuality, Role, RoleOf, RoomName, RoomSettings, Seq, SessionToken, Signal, Slot, Source,
+    Speaker,
 };
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +130,52 @@ pub enum ServerMessage {
     AskedToUnmute {
         /// Id of the host.
         by: ParticipantId,
+    },
+    /// The reply to `join` where a host has to admit the participant, and later news about it. The
+    /// room sends nothing else until `joined`.
+    Waiting {
+        /// Id of the participant.
+        #[serde(rename = "self")]
+        me: ParticipantId,
+        /// The secret with which the client keeps its place after a lost connection.
+        session: SessionToken,
+        /// The place in the lobby, from 1.
+        place: u32,
+        /// Whether anybody is in the room who can admit the participant.
+        host_here: bool,
+        /// When the wait ends, in milliseconds since the Unix epoch.
+        until: i64,
+    },
+    /// A host turned this participant away from the lobby; the socket closes.
+    Denied {
+        /// The reason that the host wrote.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<ChatText>,
+    },
+    /// Who waits in the lobby, for those who may admit them.
+    Lobby {
+        /// How many people wait.
+        count: u32,
+        /// Those who wait longest, at most [`super::LOBBY_WINDOW`].
+        people: Vec<Knock>,
+    },
+    /// When the room is open. Precedes the error `not_open`; sent to everybody in the room five
+    /// minutes before it closes.
+    Window {
+        /// When the room opens, in milliseconds since the Unix epoch.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        opens: Option<i64>,
+        /// When the room closes, in milliseconds since the Unix epoch.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        closes: Option<i64>,
+    },
+    /// The reply to `invites`, `create_invite` and `revoke_invite`.
+    Invites {
+        /// All invites that have not expired, oldest first.
+        invites: Vec<Invite>,
+        /// Id of the new invite, in the reply to `create_invite`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        created: Option<InviteId>,
     },
     /// A host ends the stay of this participant; the socket closes.
     Removed {

@@ -191,6 +191,11 @@ impl CallState {
             | ServerMessage::AskedToUnmute { .. }
             | ServerMessage::Removed { .. }
             | ServerMessage::Bans { .. }
+            | ServerMessage::Waiting { .. }
+            | ServerMessage::Denied { .. }
+            | ServerMessage::Lobby { .. }
+            | ServerMessage::Window { .. }
+            | ServerMessage::Invites { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Answer { .. }
             | ServerMessage::MediaClosed { .. }

@@ -96,7 +96,19 @@ impl Refused {
             | ErrorCode::RoomLocked
             | ErrorCode::Banned
             | ErrorCode::BadText
-            | ErrorCode::TooManyEntries => None,
+            | ErrorCode::TooManyEntries
+            | ErrorCode::PasswordRequired
+            | ErrorCode::WrongPassword
+            | ErrorCode::TooManyGuesses
+            | ErrorCode::InviteRequired
+            | ErrorCode::BadInvite
+            | ErrorCode::InviteExpired
+            | ErrorCode::InviteUsedUp
+            | ErrorCode::NotOpen
+            | ErrorCode::LobbyFull
+            | ErrorCode::WaitedTooLong
+            | ErrorCode::TurnedAway
+            | ErrorCode::BadSetting => None,
         }
     }
 }
@@ -210,6 +222,11 @@ impl ConnectionState {
             | ServerMessage::AskedToUnmute { .. }
             | ServerMessage::Removed { .. }
             | ServerMessage::Bans { .. }
+            | ServerMessage::Waiting { .. }
+            | ServerMessage::Denied { .. }
+            | ServerMessage::Lobby { .. }
+            | ServerMessage::Window { .. }
+            | ServerMessage::Invites { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }
             | ServerMessage::MediaMode { .. }

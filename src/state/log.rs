@@ -260,6 +260,11 @@ impl Log {
             | ServerMessage::AskedToUnmute { .. }
             | ServerMessage::Removed { .. }
             | ServerMessage::Bans { .. }
+            | ServerMessage::Waiting { .. }
+            | ServerMessage::Denied { .. }
+            | ServerMessage::Lobby { .. }
+            | ServerMessage::Window { .. }
+            | ServerMessage::Invites { .. }
             | ServerMessage::Call { .. }
             | ServerMessage::MediaMode { .. }
             | ServerMessage::Answer { .. }

@@ -83,6 +83,11 @@ impl Typing {
             | ServerMessage::AskedToUnmute { .. }
             | ServerMessage::Removed { .. }
             | ServerMessage::Bans { .. }
+            | ServerMessage::Waiting { .. }
+            | ServerMessage::Denied { .. }
+            | ServerMessage::Lobby { .. }
+            | ServerMessage::Window { .. }
+            | ServerMessage::Invites { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }
             | ServerMessage::MediaMode { .. }
@@ -175,6 +180,11 @@ impl People {
             | ServerMessage::AskedToUnmute { .. }
             | ServerMessage::Removed { .. }
             | ServerMessage::Bans { .. }
+            | ServerMessage::Waiting { .. }
+            | ServerMessage::Denied { .. }
+            | ServerMessage::Lobby { .. }
+            | ServerMessage::Window { .. }
+            | ServerMessage::Invites { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }
             | ServerMessage::MediaMode { .. }

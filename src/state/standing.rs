@@ -267,6 +267,11 @@ impl Standing {
             | ServerMessage::Renamed { .. }
             | ServerMessage::Gone { .. }
             | ServerMessage::Announcement { .. }
+            | ServerMessage::Waiting { .. }
+            | ServerMessage::Denied { .. }
+            | ServerMessage::Lobby { .. }
+            | ServerMessage::Window { .. }
+            | ServerMessage::Invites { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }
             | ServerMessage::MediaMode { .. }

@@ -2,8 +2,8 @@
 
 use super::harness::{Client, TestApp, new_id};
 use crate::protocol::{
-    Candidate, ChatDraft, ClientMessage, Devices, ErrorCode, MAX_ANNOUNCEMENT_CHARS, MessageId,
-    ParticipantId, Role, ServerMessage, SettingsChange, Signal, Source,
+    Candidate, ChatDraft, ClientMessage, Devices, ErrorCode, JoinRequest, MAX_ANNOUNCEMENT_CHARS,
+    MessageId, ParticipantId, Role, ServerMessage, SettingsChange, Signal, Source,
 };
 use futures::{SinkExt, StreamExt};
 use std::{
@@ -245,12 +245,12 @@ async fn a_host_who_floods_the_room_closes_and_delays_nobody() {
     let attack = run_on_own_thread(move || async move {
         let devices = (0..HOST_DEVICES).map(async |number| {
             let mut device = attacked.connect().await;
-            let join = ClientMessage::Join {
+            let join = ClientMessage::Join(JoinRequest {
                 room: "team".to_owned(),
                 nickname: format!("Host {number}"),
-                resume: None,
                 host_key: key.clone(),
-            };
+                ..JoinRequest::default()
+            });
             device.join_as(join).await;
             assert_eq!(device.joined().role, Role::Host);
             send_all_and_read(device, moderation(&victim)).await;

@@ -2,8 +2,8 @@
 
 use crate::{
     protocol::{
-        ChatDraft, ChatMessage, ChatText, ClientMessage, Devices, Epoch, ErrorCode, Joined, Leg,
-        MessageId, ParticipantId, Resume, Seq, ServerMessage, Signal,
+        ChatDraft, ChatMessage, ChatText, ClientMessage, Devices, Epoch, ErrorCode, JoinRequest,
+        Joined, Leg, MessageId, ParticipantId, Resume, Seq, ServerMessage, Signal,
     },
     server::{
         AppContext, Server,
@@ -440,12 +440,12 @@ pub async fn until(what: &str, holds: impl Fn() -> bool) {
 
 /// A `join` message.
 pub fn join(room: &str, nickname: &str, resume: Option<Resume>) -> ClientMessage {
-    ClientMessage::Join {
+    ClientMessage::Join(JoinRequest {
         room: room.to_owned(),
         nickname: nickname.to_owned(),
         resume,
-        host_key: None,
-    }
+        ..JoinRequest::default()
+    })
 }
 
 /// A message with a fresh id.

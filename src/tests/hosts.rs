@@ -2,8 +2,8 @@
 
 use super::harness::{Client, TestApp, draft, form, join, long_timing, status};
 use crate::protocol::{
-    ClientMessage, Devices, ErrorCode, HostKey, Joined, Mode, ParticipantId, Resume, Role,
-    ServerMessage, SettingsChange, Source,
+    ClientMessage, Devices, ErrorCode, HostKey, JoinRequest, Joined, Mode, ParticipantId, Resume,
+    Role, ServerMessage, SettingsChange, Source,
 };
 
 const MICROPHONE: Devices = Devices {
@@ -14,20 +14,12 @@ const MICROPHONE: Devices = Devices {
 
 /// A `join` that shows this host key.
 fn join_with_key(nickname: &str, key: &HostKey) -> ClientMessage {
-    match join("team", nickname, None) {
-        ClientMessage::Join {
-            room,
-            nickname,
-            resume,
-            ..
-        } => ClientMessage::Join {
-            room,
-            nickname,
-            resume,
-            host_key: Some(key.clone()),
-        },
-        other => other,
-    }
+    ClientMessage::Join(JoinRequest {
+        room: "team".to_owned(),
+        nickname: nickname.to_owned(),
+        host_key: Some(key.clone()),
+        ..JoinRequest::default()
+    })
 }
 
 /// A `join` that resumes the session of `was`.

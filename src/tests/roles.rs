@@ -6,9 +6,9 @@
 
 use super::harness::{Client, TestApp, join, new_id};
 use crate::protocol::{
-    Action, ChatDraft, ClientMessage, Devices, ErrorCode, HostKey, MediaOffer, MessageId,
-    MessageType, Obstacle, ParticipantId, Powers, Role, ServerMessage, SettingsChange, Signal,
-    Source, permit,
+    Action, ChatDraft, ClientMessage, Devices, ErrorCode, HostKey, InviteDraft, InviteId,
+    JoinRequest, MediaOffer, MessageId, MessageType, Obstacle, ParticipantId, Powers, Role,
+    RoomPassword, ServerMessage, SettingsChange, Signal, Source, permit,
 };
 use futures::{StreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,6 +106,7 @@ fn rows(kind: MessageType) -> Vec<Row> {
     };
     let is_changed = |message: &ServerMessage| matches!(message, ServerMessage::Changed { .. });
     let are_bans = |message: &ServerMessage| matches!(message, ServerMessage::Bans { .. });
+    let are_invites = |message: &ServerMessage| matches!(message, ServerMessage::Invites { .. });
     match kind {
         MessageType::WatchRooms => free(ClientMessage::WatchRooms),
         MessageType::Join => free(join("team", "Ann", None)),
@@ -308,6 +309,46 @@ fn rows(kind: MessageType) -> Vec<Row> {
             Proof::Actor(are_bans),
             Box::new(|_| ClientMessage::Bans),
         ),
+        MessageType::SetPassword => own(
+            Action::ChangeSettings,
+            Proof::Other(|message| matches!(message, ServerMessage::RoomChanged { .. })),
+            Box::new(|_| ClientMessage::SetPassword {
+                password: RoomPassword::parse("correct horse").ok(),
+            }),
+        ),
+        MessageType::Admit => own(
+            Action::Admit,
+            Proof::NotRefused,
+            Box::new(|_| ClientMessage::Admit { who: None }),
+        ),
+        MessageType::Deny => own(
+            Action::Admit,
+            Proof::NotRefused,
+            Box::new(|_| ClientMessage::Deny {
+                who: None,
+                reason: None,
+            }),
+        ),
+        MessageType::CreateInvite => own(
+            Action::Invite,
+            Proof::Actor(are_invites),
+            Box::new(|_| ClientMessage::CreateInvite(InviteDraft {
+                role: Role::Viewer,
+                ..InviteDraft::default()
+            })),
+        ),
+        MessageType::Invites => own(
+            Action::Invite,
+            Proof::Actor(are_invites),
+            Box::new(|_| ClientMessage::Invites),
+        ),
+        MessageType::RevokeInvite => own(
+            Action::RevokeInvite,
+            Proof::Actor(are_invites),
+            Box::new(|_| ClientMessage::RevokeInvite {
+                id: InviteId::parse("abcdefghijkl").expect("valid"),
+            }),
+        ),
         MessageType::ClearMessages => own(
             Action::ClearMessages,
             Proof::OtherCloses(1012),
@@ -370,12 +411,12 @@ impl Stage<'_> {
         let mut client = self.app.connect().await;
         let host_key = (role == Role::Host).then(|| self.key.clone());
         client
-            .join_as(ClientMessage::Join {
+            .join_as(ClientMessage::Join(JoinRequest {
                 room: self.room.clone(),
                 nickname: nickname.to_owned(),
-                resume: None,
                 host_key,
-            })
+                ..JoinRequest::default()
+            }))
             .await;
         let said = client.send_chat("hello").await.id;
         client.enter_call_as(1, Devices::default(), false).await;

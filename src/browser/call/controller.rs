@@ -174,6 +174,11 @@ impl CallController {
             | ServerMessage::AskedToUnmute { .. }
             | ServerMessage::Removed { .. }
             | ServerMessage::Bans { .. }
+            | ServerMessage::Waiting { .. }
+            | ServerMessage::Denied { .. }
+            | ServerMessage::Lobby { .. }
+            | ServerMessage::Window { .. }
+            | ServerMessage::Invites { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Speakers { .. }
             | ServerMessage::Qualities { .. }

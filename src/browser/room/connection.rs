@@ -7,7 +7,7 @@ use crate::browser::net::fetch;
 use crate::browser::net::transport::Transport;
 use crate::browser::net::websocket::{Socket, TransportEvent};
 use crate::browser::room::controller::{RoomController, millis};
-use crate::protocol::{ClientMessage, Epoch, HostKey, Resume};
+use crate::protocol::{ClientMessage, Epoch, HostKey, JoinRequest, Resume};
 use crate::state::connection::{
     BANNER_DELAY, JOIN_TIMEOUT, Phase, Reason, ReconnectPlan, Refused, SILENCE_TIMEOUT,
 };
@@ -97,12 +97,13 @@ impl RoomController {
         });
         let (room, nickname) = (self.room.to_string(), self.nickname.borrow().to_string());
         let host_key = self.host_key(resume.is_none());
-        self.send(&ClientMessage::Join {
+        self.send(&ClientMessage::Join(JoinRequest {
             room,
             nickname,
             resume,
             host_key,
-        });
+            ..JoinRequest::default()
+        }));
     }
 
     /// The host key to show: that of the link, the one that this device keeps, or, at the first join,

@@ -258,7 +258,19 @@ fn Refused(
         | ErrorCode::RoomLocked
         | ErrorCode::Banned
         | ErrorCode::BadText
-        | ErrorCode::TooManyEntries => t_string!(i18n, room.refused),
+        | ErrorCode::TooManyEntries
+        | ErrorCode::PasswordRequired
+        | ErrorCode::WrongPassword
+        | ErrorCode::TooManyGuesses
+        | ErrorCode::InviteRequired
+        | ErrorCode::BadInvite
+        | ErrorCode::InviteExpired
+        | ErrorCode::InviteUsedUp
+        | ErrorCode::NotOpen
+        | ErrorCode::LobbyFull
+        | ErrorCode::WaitedTooLong
+        | ErrorCode::TurnedAway
+        | ErrorCode::BadSetting => t_string!(i18n, room.refused),
     });
     view! {
         <div class="message__state" role="alert">

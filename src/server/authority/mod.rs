@@ -101,7 +101,9 @@ impl Authority {
             }
             AuthorityEvent::Settings { change, admitted } => {
                 let was_locked = self.settings.locked;
-                let changed = change.apply(&mut self.settings);
+                let changed = change
+                    .apply(&mut self.settings)
+                    .ok_or(ErrorCode::BadSetting)?;
                 let locked = self.settings.locked;
                 if locked != was_locked {
                     let admitted = admitted.iter().take(MAX_ADMITTED).filter(|_| locked);
@@ -199,11 +201,11 @@ mod tests {
             AuthorityEvent::Settings {
                 change: SettingsChange {
                     locked: Some(true),
-                    host_unmutes: None,
                     powers: Some(Powers {
                         guest: FeatureSet::default(),
                         ..Powers::default()
                     }),
+                    ..SettingsChange::default()
                 },
                 admitted: vec![person().id],
             },

@@ -4,8 +4,8 @@ use super::lifecycle::{Connection, Disconnect};
 use crate::{
     protocol::{
         ChatDraft, ChatText, ClientMessage, CloseCode, Decoded, Emoji, ErrorCode, HISTORY_PAGE,
-        HostKey, MAX_ANNOUNCEMENT_CHARS, MAX_HISTORY_PAGE, MAX_REASON_CHARS, MediaOffer, MessageId,
-        NameError, Nickname, Obstacle, Resume, RoomName, Seq, ServerMessage, decode,
+        JoinRequest, MAX_ANNOUNCEMENT_CHARS, MAX_HISTORY_PAGE, MAX_REASON_CHARS, MediaOffer,
+        MessageId, NameError, Nickname, Obstacle, RoomName, Seq, ServerMessage, decode,
     },
     server::{
         error::{refusal, refusal_of_rate},
@@ -82,7 +82,7 @@ impl Connection {
             | ClientMessage::Delete { id }
             | ClientMessage::React { id, .. } => Some(*id),
             ClientMessage::WatchRooms
-            | ClientMessage::Join { .. }
+            | ClientMessage::Join(_)
             | ClientMessage::History { .. }
             | ClientMessage::Typing
             | ClientMessage::Nickname { .. }
@@ -105,6 +105,12 @@ impl Connection {
             | ClientMessage::ClearMessages
             | ClientMessage::Announce { .. }
             | ClientMessage::SetRoom { .. }
+            | ClientMessage::SetPassword { .. }
+            | ClientMessage::Admit { .. }
+            | ClientMessage::Deny { .. }
+            | ClientMessage::CreateInvite(_)
+            | ClientMessage::Invites
+            | ClientMessage::RevokeInvite { .. }
             | ClientMessage::EndMeeting
             | ClientMessage::Ping => None,
         };
@@ -118,12 +124,7 @@ impl Connection {
                 Ok(())
             }
             ClientMessage::WatchRooms => self.watch(),
-            ClientMessage::Join {
-                room,
-                nickname,
-                resume,
-                host_key,
-            } => self.join(&room, &nickname, (resume, host_key)).await,
+            ClientMessage::Join(request) => self.join(request).await,
             ClientMessage::History { before, limit } => self.history(before, limit).await,
             ClientMessage::Offer(offer) => self.offer(offer).await,
             ClientMessage::MediaBlocked { obstacle } => self.media_blocked(obstacle),
@@ -150,6 +151,12 @@ impl Connection {
             | ClientMessage::ClearMessages
             | ClientMessage::Announce { .. }
             | ClientMessage::SetRoom { .. }
+            | ClientMessage::SetPassword { .. }
+            | ClientMessage::Admit { .. }
+            | ClientMessage::Deny { .. }
+            | ClientMessage::CreateInvite(_)
+            | ClientMessage::Invites
+            | ClientMessage::RevokeInvite { .. }
             | ClientMessage::EndMeeting => self.request(message).await,
         };
         result.map_err(|code| (code, id))
@@ -207,18 +214,13 @@ impl Connection {
     }
 
     /// Joins a room. A connection can join once.
-    async fn join(
-        &mut self,
-        room: &str,
-        nickname: &str,
-        (resume, host_key): (Option<Resume>, Option<HostKey>),
-    ) -> Result<(), ErrorCode> {
+    async fn join(&mut self, request: JoinRequest) -> Result<(), ErrorCode> {
         if self.membership.is_some() {
             return Err(ErrorCode::AlreadyJoined);
         }
-        let name = RoomName::parse(room).map_err(|_| ErrorCode::BadRoomName)?;
-        let nickname = Nickname::parse(nickname).map_err(|_| ErrorCode::BadNickname)?;
-        let (session, seen) = match resume {
+        let name = RoomName::parse(&request.room).map_err(|_| ErrorCode::BadRoomName)?;
+        let nickname = Nickname::parse(&request.nickname).map_err(|_| ErrorCode::BadNickname)?;
+        let (session, seen) = match request.resume {
             Some(resume) => (resume.session, Some((resume.epoch, resume.seq))),
             None => (new_session_token(), None),
         };
@@ -233,7 +235,7 @@ impl Connection {
         }
         let entry = Entry {
             seen,
-            host_key,
+            host_key: request.host_key,
             network: ban_network(self.client.0),
         };
         let membership = handle
@@ -434,9 +436,15 @@ fn request(message: ClientMessage) -> Result<RoomRequest, ErrorCode> {
         ClientMessage::SetRoom { change } => {
             RoomRequest::Moderate(ModerationRequest::SetRoom(change))
         }
+        ClientMessage::SetPassword { .. }
+        | ClientMessage::Admit { .. }
+        | ClientMessage::Deny { .. }
+        | ClientMessage::CreateInvite(_)
+        | ClientMessage::Invites
+        | ClientMessage::RevokeInvite { .. } => return Err(ErrorCode::NotAllowed),
         ClientMessage::EndMeeting => RoomRequest::Moderate(ModerationRequest::EndMeeting),
         ClientMessage::WatchRooms
-        | ClientMessage::Join { .. }
+        | ClientMessage::Join(_)
         | ClientMessage::History { .. }
         | ClientMessage::Offer(_)
         | ClientMessage::MediaBlocked { .. }

@@ -72,8 +72,14 @@ impl MessageRates {
             | ClientMessage::ClearMessages
             | ClientMessage::Announce { .. }
             | ClientMessage::SetRoom { .. }
+            | ClientMessage::SetPassword { .. }
+            | ClientMessage::Admit { .. }
+            | ClientMessage::Deny { .. }
+            | ClientMessage::CreateInvite(_)
+            | ClientMessage::Invites
+            | ClientMessage::RevokeInvite { .. }
             | ClientMessage::EndMeeting
-            | ClientMessage::Join { .. } => self.requests.try_take(1, now),
+            | ClientMessage::Join(_) => self.requests.try_take(1, now),
             ClientMessage::EnterCall { .. }
             | ClientMessage::LeaveCall
             | ClientMessage::Devices { .. }

@@ -105,6 +105,7 @@ fn step() -> impl Strategy<Value = Step> {
         locked,
         host_unmutes,
         powers,
+        ..SettingsChange::default()
     });
     let outcome = prop_oneof![
         6 => Just(Outcome::Stored),

@@ -18,8 +18,8 @@ use super::{
 use crate::server::rooms::RoomRules;
 use crate::{
     protocol::{
-        ChatMessage, ChatText, ClientMessage, Epoch, MessageId, Nickname, Resume, RoomName, Seq,
-        ServerMessage, SessionToken,
+        ChatMessage, ChatText, ClientMessage, Epoch, JoinRequest, MessageId, Nickname, Resume,
+        RoomName, Seq, ServerMessage, SessionToken,
     },
     server::{
         authority::{Authority, new_host_key},
@@ -252,12 +252,12 @@ impl World {
             epoch: at.epoch.clone(),
             seq: at.seq,
         });
-        let join = ClientMessage::Join {
+        let join = ClientMessage::Join(JoinRequest {
             room: "team".to_owned(),
             nickname: format!("Guest {who}"),
             resume,
-            host_key: None,
-        };
+            ..JoinRequest::default()
+        });
         client.link = Some(Link {
             connection: ConnectionId(self.connections),
             up: [join].into(),
@@ -309,9 +309,9 @@ impl World {
         };
         let session = self.clients[who].session.clone();
         let command = match message {
-            ClientMessage::Join {
+            ClientMessage::Join(JoinRequest {
                 nickname, resume, ..
-            } => Command::Join(Join {
+            }) => Command::Join(Join {
                 connection,
                 id: participant_id(&session),
                 session,
