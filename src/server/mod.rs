@@ -21,6 +21,7 @@
 //! * `load` the busy share of the process; [`priority`] the priorities of its threads.
 //! * [`token_bucket`] the algorithm of every rate limit; [`log_throttle`] bounds the log lines that
 //!   clients can cause; [`origin`] web origins.
+//! * [`invites`] signs the links that let somebody into a room.
 //! * `invitation` prints the addresses of a self-signed server, and a QR code.
 //! * [`room_names`] proposes names of private rooms.
 //! * [`serve`] starts all parts and stops them in order; [`service_manager`] reports that to
@@ -42,6 +43,7 @@ pub mod error;
 pub mod http;
 mod identity;
 mod invitation;
+pub mod invites;
 pub mod limits;
 mod load;
 pub mod log_throttle;

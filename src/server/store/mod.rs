@@ -62,7 +62,7 @@ pub use sweep::{Expired, Expiry};
 pub use sweep_record::{SweepRecord, WaitingSweep, confirm_sweep};
 
 use crate::protocol::{ChatDraft, ChatMessage, Epoch, Person, RoomName, Seq};
-use crate::server::{limits::READERS, metrics::StoreMetrics};
+use crate::server::{invites::InviteKey, limits::READERS, metrics::StoreMetrics};
 use lock::DataLock;
 use reader::Readers;
 use search_pool::SearchPool;
@@ -151,6 +151,8 @@ pub struct Store {
     search_within: Duration,
     /// The epoch of every room without a stored message. The writer's thread renews it.
     epoch: FreshEpoch,
+    /// The key that signs the invites of all rooms.
+    invite_key: InviteKey,
     /// The state of the writer, for health checks and metrics.
     status: Arc<StoreStatus>,
     /// Counts commits and what waits for them.
@@ -173,6 +175,7 @@ impl Store {
         schema::migrate(&mut connection)?;
         room_names::normalize(&mut connection)?;
         let epoch = FreshEpoch::new(schema::epoch(&connection)?);
+        let invite_key = schema::invite_key(&connection)?;
         let readers = Readers::open(path, READERS, Some(lock))?;
         let searches = SearchPool::open(path)?;
         let status = Arc::default();
@@ -190,6 +193,7 @@ impl Store {
             searches,
             search_within: SEARCH_WITHIN,
             epoch,
+            invite_key,
             status,
             metrics,
         })
@@ -325,6 +329,11 @@ impl Store {
     /// epoch that a client received stays valid.
     pub fn fresh_epoch(&self) -> Epoch {
         self.epoch.get()
+    }
+
+    /// The key that signs the invites of all rooms. The same as long as the database lives.
+    pub fn invite_key(&self) -> InviteKey {
+        self.invite_key.clone()
     }
 
     /// Stored rooms with their row ids, in ascending order after `after`. Row ids start at 1.

@@ -3,13 +3,17 @@
 use super::{StoreError, checkpoint::WAL_KEPT_BYTES, operator, schema_check::harden};
 use crate::{
     protocol::{Epoch, RoomName},
-    server::identity::new_epoch,
+    server::{identity::new_epoch, invites::InviteKey},
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
 use std::{path::Path, time::Duration};
 
 /// How long a statement waits for a lock held by another process (a backup, a shell).
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The key in `meta` of the secret that signs invites.
+const INVITE_KEY: &str = "invite_key";
 
 /// The schema of version 1, created by the first migration.
 pub(super) const FIRST_VERSION: &str = "
@@ -298,6 +302,23 @@ pub fn epoch(connection: &Connection) -> Result<Epoch, StoreError> {
     }
     let text = read_meta(connection, "epoch")?.unwrap_or_default();
     Ok(Epoch::from_stored(&text))
+}
+
+/// The key of this database's invites, drawn at random by the first version that knows invites. A
+/// backup keeps it, so that links stay valid after a restore. A damaged key is replaced: the links of
+/// before are refused, and hosts make others.
+pub fn invite_key(connection: &Connection) -> Result<InviteKey, StoreError> {
+    let stored = read_meta(connection, INVITE_KEY)?.and_then(|text| {
+        let secret = BASE64_STANDARD.decode(text).ok()?;
+        secret.try_into().ok()
+    });
+    if let Some(secret) = stored {
+        return Ok(InviteKey::new(secret));
+    }
+    let secret = rand::random::<[u8; 32]>();
+    let insert = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)";
+    connection.execute(insert, [INVITE_KEY, &BASE64_STANDARD.encode(secret)])?;
+    Ok(InviteKey::new(secret))
 }
 
 /// A value of the table `meta`.

@@ -529,3 +529,70 @@ async fn only_a_room_without_messages_is_forgotten_and_its_former_log_ends() {
     let (renewed, seq) = store.head(&name).await.expect("read").expect("stored");
     assert_eq!((renewed, seq), (store.fresh_epoch(), 1));
 }
+
+/// The secret of the invite key as the database of `open` keeps it.
+fn stored_invite_key(database: &Path) -> String {
+    let connection = schema::connect_to_read(database).expect("opens");
+    let stored = schema::read_meta(&connection, "invite_key").expect("read");
+    stored.expect("a key")
+}
+
+#[tokio::test]
+async fn links_of_invites_stay_valid_after_a_restart_and_in_a_restored_backup() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let database = directory.path().join("deep/noom.db");
+    let (id, name) = (crate::server::invites::new_invite_id(), room("a"));
+    let store = open(&directory);
+    let token = store.invite_key().token(&name, &id);
+    let copy = directory.path().join("copy.db");
+    backup(&database, &copy, false).expect("copied");
+    store.close().await;
+    let again = open(&directory);
+    assert_eq!(again.invite_key().verify(&name, &token), Some(id.clone()));
+    again.close().await;
+    std::fs::remove_dir_all(directory.path().join("deep")).expect("the disk is lost");
+    let another = open(&directory);
+    assert_eq!(another.invite_key().verify(&name, &token), None);
+    another.close().await;
+    restore(&database, &copy).expect("restored");
+    assert_eq!(
+        open(&directory).invite_key().verify(&name, &token),
+        Some(id)
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_invite_key_is_replaced_by_another_one() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let database = directory.path().join("deep/noom.db");
+    open(&directory).close().await;
+    let first = stored_invite_key(&database);
+    for damaged in ["", "AAAA", "no base64", &first[1..]] {
+        let connection = schema::connect(&database).expect("opens");
+        let update = "UPDATE meta SET value = ?1 WHERE key = 'invite_key'";
+        assert_eq!(connection.execute(update, [damaged]).expect("written"), 1);
+        drop(connection);
+        open(&directory).close().await;
+        let replaced = stored_invite_key(&database);
+        assert!(
+            replaced != first && replaced.len() == first.len(),
+            "{damaged}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_export_does_not_hold_the_invite_key() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let database = directory.path().join("deep/noom.db");
+    let store = open(&directory);
+    let stored = store.append(&room("a"), message(1, "one")).await;
+    stored.expect("stored");
+    let secret = stored_invite_key(&database);
+    for format in [Format::Json, Format::Markdown] {
+        let mut output = Vec::new();
+        export(&database, &room("a"), format, &mut output).expect("exported");
+        let output = String::from_utf8(output).expect("text");
+        assert!(output.contains("one") && !output.contains(&secret));
+    }
+}
