@@ -11,7 +11,7 @@ use super::{
     net::{PermitLimits, Permits, RequestRateLimiter},
     operator::Operator,
     retention::SweepStatus,
-    rooms::{RoomRules, Rooms},
+    rooms::{RoomPasswords, RoomRules, Rooms},
     sfu::Sfu,
     store::Store,
     tls::ServerTls,
@@ -76,6 +76,8 @@ pub struct Shared {
     pub doctor: Arc<Doctor>,
     /// Timeouts and intervals.
     pub timing: Timing,
+    /// Verifies the passwords of rooms.
+    pub room_passwords: Arc<RoomPasswords>,
     /// The runtime that renders pages.
     pub pages: Handle,
     /// Turns true when the server stops.
@@ -103,6 +105,7 @@ impl AppContext {
             empty_within: timing.empty_room_timeout,
             started: std::time::Instant::now(),
             ice_servers: config.ice_servers.clone(),
+            invite_key: store.invite_key(),
         };
         let rooms = Rooms::new(
             store.clone(),
@@ -148,6 +151,7 @@ impl AppContext {
             operator: Arc::default(),
             doctor: Arc::default(),
             timing,
+            room_passwords: Arc::new(RoomPasswords::new(Handle::current())),
             pages: Handle::current(),
             stopping,
             config: Arc::new(config),

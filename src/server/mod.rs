@@ -51,6 +51,7 @@ pub mod metrics;
 pub mod net;
 pub mod operator;
 pub mod origin;
+mod password_hasher;
 pub mod priority;
 pub mod profile;
 pub mod request;

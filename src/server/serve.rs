@@ -23,6 +23,7 @@ use super::{
     },
     operator::print_link,
     retention,
+    rooms::RoomPasswords,
     service_manager::{self, InheritedSockets},
     sfu::{Sfu, SfuOptions},
     store::Store,
@@ -211,7 +212,10 @@ impl Server {
     /// Renders pages on another runtime, which must have several threads: on one thread a page can
     /// stall, because its data and its stream wake each other.
     pub fn with_pages_on(mut self, pages: Handle) -> Self {
-        self.context = self.context.with(|shared| shared.pages = pages);
+        self.context = self.context.with(|shared| {
+            shared.room_passwords = Arc::new(RoomPasswords::new(pages.clone()));
+            shared.pages = pages;
+        });
         self
     }
 

@@ -35,6 +35,7 @@ mod pebble;
 mod poll;
 mod poller;
 mod prejoin;
+mod private;
 mod quotas;
 mod reconnect;
 mod refusals;

@@ -2,7 +2,7 @@
 
 use super::MAX_BANS;
 use crate::{
-    protocol::{Ban, ErrorCode, ParticipantId, Person},
+    protocol::{Ban, ErrorCode, InviteId, ParticipantId, Person},
     server::net::Network,
 };
 use serde::{Deserialize, Serialize};
@@ -21,12 +21,20 @@ pub struct StoredBan {
     /// The network that is kept out, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// The invite by which the participant came: it lets nobody new in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invite: Option<InviteId>,
 }
 
 impl StoredBan {
     /// Whether the ban is about this participant or this network.
     pub fn is_about(&self, id: &ParticipantId, network: Option<Network>) -> bool {
         self.person.id == *id || (network.is_some() && self.network == network)
+    }
+
+    /// Whether the banned participant came by this invite.
+    pub fn is_about_invite(&self, invite: Option<&InviteId>) -> bool {
+        invite.is_some() && self.invite.as_ref() == invite
     }
 
     /// The ban as hosts see it, without the network.

@@ -6,11 +6,16 @@
 
 mod bans;
 mod host_key;
+mod invites;
 
 pub use bans::{BAN_LASTS, StoredBan};
 pub use host_key::{HostKeyHash, new_host_key};
+pub use invites::StoredInvite;
 
-use crate::protocol::{ErrorCode, ParticipantId, Role, RoomSettings, SettingsChange};
+use crate::{
+    protocol::{Access, ErrorCode, InviteId, ParticipantId, Role, RoomSettings, SettingsChange},
+    server::password_hasher::PasswordHash,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,9 +23,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const MAX_ROLES: usize = 500;
 /// Most bans of a room. 100: the longest list of them fits into one frame.
 pub const MAX_BANS: usize = 100;
-
-/// Most participants who may return to a locked room. 400: who is here and who is away in a room of
-/// twice the default size.
+/// Most invites of a room. 100: the longest list of them fits into one frame.
+pub const MAX_INVITES: usize = 100;
+/// Most participants who may return to a locked room, and most of whom a room remembers that somebody
+/// let them in. 400: who is here and who is away in a room of twice the default size.
 pub const MAX_ADMITTED: usize = 400;
 
 /// Who may do what in a room.
@@ -30,10 +36,13 @@ pub struct Authority {
     /// The hash of the host key; nothing in a room without a host.
     #[serde(skip_serializing_if = "Option::is_none")]
     host_key: Option<HostKeyHash>,
-    /// The settings, except [`RoomSettings::hosted`].
+    /// The hash of the password; nothing in a room without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<PasswordHash>,
+    /// The settings, except [`RoomSettings::hosted`] and [`RoomSettings::password`].
     #[serde(skip_serializing_if = "is_default")]
     settings: RoomSettings,
-    /// The roles that a host gave to participants.
+    /// The roles that a host or an invite gave to participants.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     roles: BTreeMap<ParticipantId, Role>,
     /// The participants who are kept out, oldest first.
@@ -42,6 +51,13 @@ pub struct Authority {
     /// While the room is locked, the participants who may return.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     admitted: BTreeSet<ParticipantId>,
+    /// The participants whom a host, an invite or the former settings let in, the last one at the
+    /// end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    let_in: Vec<ParticipantId>,
+    /// The invites, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    invites: Vec<StoredInvite>,
 }
 
 /// Whether settings need not be stored.
@@ -52,13 +68,25 @@ fn is_default(settings: &RoomSettings) -> bool {
 /// A durable change of a room's [`Authority`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuthorityEvent {
-    /// The room has this host key from now on.
-    HostKey(HostKeyHash),
+    /// The room has this host key from now on, and starts with these settings.
+    Claim {
+        /// The hash of the host key.
+        host_key: HostKeyHash,
+        /// The settings that differ from those of a new room.
+        opening: SettingsChange,
+    },
     /// The settings change.
     Settings {
         /// The settings to change.
         change: SettingsChange,
-        /// Who may return, if the change locks the room.
+        /// Who may return, if the change keeps others out.
+        admitted: Vec<ParticipantId>,
+    },
+    /// The room has this password from now on, or none.
+    Password {
+        /// The hash of the password.
+        hash: Option<PasswordHash>,
+        /// Who may return without it. Nobody else may.
         admitted: Vec<ParticipantId>,
     },
     /// A participant has this role from now on.
@@ -72,8 +100,21 @@ pub enum AuthorityEvent {
     Ban(StoredBan),
     /// A participant is let in again.
     LiftBan(ParticipantId),
-    /// A participant may not return while the room is locked.
+    /// These participants may enter.
+    Admit(Vec<ParticipantId>),
+    /// A participant may not return to the guarded room.
     Dismiss(ParticipantId),
+    /// The room has this invite.
+    Invite(StoredInvite),
+    /// The room does not have this invite any more.
+    RevokeInvite(InviteId),
+    /// A participant enters by an invite.
+    UseInvite {
+        /// Id of the invite.
+        invite: InviteId,
+        /// The participant who uses it.
+        id: ParticipantId,
+    },
 }
 
 impl Authority {
@@ -94,35 +135,124 @@ impl Authority {
     /// [`ErrorCode::TooManyEntries`] at a limit; nothing was changed.
     pub fn apply(&mut self, event: &AuthorityEvent, now_ms: i64) -> Result<bool, ErrorCode> {
         match event {
-            AuthorityEvent::HostKey(hash) => {
-                let changed = self.host_key.as_ref() != Some(hash);
-                self.host_key = Some(hash.clone());
-                Ok(changed)
+            AuthorityEvent::Claim { host_key, opening } => {
+                let changed = self.host_key.as_ref() != Some(host_key);
+                let opened = opening
+                    .apply(&mut self.settings)
+                    .ok_or(ErrorCode::BadSetting)?;
+                self.host_key = Some(host_key.clone());
+                Ok(changed | opened)
             }
             AuthorityEvent::Settings { change, admitted } => {
-                let was_locked = self.settings.locked;
+                let before = self.settings;
                 let changed = change
                     .apply(&mut self.settings)
                     .ok_or(ErrorCode::BadSetting)?;
-                let locked = self.settings.locked;
-                if locked != was_locked {
-                    let admitted = admitted.iter().take(MAX_ADMITTED).filter(|_| locked);
+                let after = self.settings;
+                if after.locked != before.locked {
+                    let admitted = admitted.iter().take(MAX_ADMITTED);
+                    let admitted = admitted.filter(|_| after.locked);
                     self.admitted = admitted.cloned().collect();
                 }
+                let is_closed = |room: RoomSettings| room.access == Access::Closed;
+                if (after.lobby && !before.lobby) || (is_closed(after) && !is_closed(before)) {
+                    self.let_in(admitted);
+                }
                 Ok(changed)
+            }
+            AuthorityEvent::Password { hash, admitted } => {
+                if self.password == *hash {
+                    return Ok(false);
+                }
+                self.password.clone_from(hash);
+                if hash.is_some() {
+                    self.let_in.clear();
+                    self.let_in(admitted);
+                }
+                Ok(true)
             }
             AuthorityEvent::Role { id, role } => self.set_role(id, *role),
             AuthorityEvent::Ban(ban) => {
                 let added = bans::add(&mut self.bans, ban, now_ms)?;
-                Ok(self.admitted.remove(&ban.person.id) | added)
+                Ok(self.dismiss(&ban.person.id) | added)
             }
-            AuthorityEvent::Dismiss(id) => Ok(self.admitted.remove(id)),
             AuthorityEvent::LiftBan(id) => {
                 let before = self.bans.len();
                 self.bans.retain(|ban| ban.person.id != *id);
                 Ok(self.bans.len() < before)
             }
+            AuthorityEvent::Admit(ids) => {
+                let mut changed = self.let_in(ids);
+                for id in ids.iter().filter(|_| self.settings.locked) {
+                    let has_space = self.admitted.len() < MAX_ADMITTED;
+                    changed |= has_space && self.admitted.insert(id.clone());
+                }
+                Ok(changed)
+            }
+            AuthorityEvent::Dismiss(id) => Ok(self.dismiss(id)),
+            AuthorityEvent::Invite(invite) => invites::add(&mut self.invites, invite, now_ms),
+            AuthorityEvent::RevokeInvite(id) => {
+                let before = self.invites.len();
+                self.invites.retain(|invite| invite.id != *id);
+                Ok(self.invites.len() < before)
+            }
+            AuthorityEvent::UseInvite { invite, id } => self.use_invite(invite, id, now_ms),
         }
+    }
+
+    /// Remembers that these participants were let in; forgets the first ones beyond
+    /// [`MAX_ADMITTED`]. Returns whether one of them is new.
+    fn let_in(&mut self, ids: &[ParticipantId]) -> bool {
+        let mut is_new = false;
+        for id in ids {
+            if !self.let_in.contains(id) {
+                self.let_in.push(id.clone());
+                is_new = true;
+            }
+        }
+        let excess = self.let_in.len().saturating_sub(MAX_ADMITTED);
+        self.let_in.drain(..excess);
+        is_new
+    }
+
+    /// Forgets that a participant may return. Returns whether they might.
+    fn dismiss(&mut self, id: &ParticipantId) -> bool {
+        let before = self.let_in.len();
+        self.let_in.retain(|known| known != id);
+        self.admitted.remove(id) | (self.let_in.len() < before)
+    }
+
+    /// Lets a participant in by an invite, which gives its role.
+    fn use_invite(
+        &mut self,
+        invite: &InviteId,
+        id: &ParticipantId,
+        now_ms: i64,
+    ) -> Result<bool, ErrorCode> {
+        if !self.has_use_for(invite, id) {
+            return Ok(false);
+        }
+        let found = self.invites.iter_mut().find(|known| known.id == *invite);
+        let found = found.ok_or(ErrorCode::BadInvite)?;
+        found.check(now_ms)?;
+        let role = found.role;
+        if self.roles.get(id).is_none_or(|known| *known < role) {
+            self.set_role(id, role)?;
+        }
+        if let Some(found) = self.invites.iter_mut().find(|known| known.id == *invite) {
+            found.used = found.used.saturating_add(1);
+        }
+        self.let_in(std::slice::from_ref(id));
+        Ok(true)
+    }
+
+    /// Whether an invite gives a participant anything: whoever was let in already and has its role
+    /// needs it no more.
+    pub fn has_use_for(&self, invite: &InviteId, id: &ParticipantId) -> bool {
+        let role = self
+            .invite(invite)
+            .map_or(Role::default(), |known| known.role);
+        !self.let_in.contains(id) || self.role_of(id) < role
     }
 
     /// Gives a participant a role.
@@ -152,16 +282,46 @@ impl Authority {
         role.min(Role::CoHost)
     }
 
-    /// Whether the room admits this participant, who is not there: it is not locked, or the
-    /// participant was there when it was locked, or is a co-host.
+    /// Whether the lock of the room, if it is locked, admits this participant, who is not there: they
+    /// were there when it was locked, or a host admitted them since, or they are a co-host.
     pub fn admits(&self, id: &ParticipantId) -> bool {
         !self.settings.locked || self.admitted.contains(id) || self.role_of(id).moderates()
+    }
+
+    /// Whether somebody let this participant in before, or the participant is a co-host: neither a
+    /// lobby, a closed room nor a password keeps them out.
+    pub fn was_let_in(&self, id: &ParticipantId) -> bool {
+        self.let_in.contains(id) || self.role_of(id).moderates()
+    }
+
+    /// The hash of the room's password.
+    pub fn password(&self) -> Option<&PasswordHash> {
+        self.password.as_ref()
+    }
+
+    /// An invite of the room.
+    pub fn invite(&self, id: &InviteId) -> Option<&StoredInvite> {
+        self.invites.iter().find(|invite| invite.id == *id)
+    }
+
+    /// The invites that have not expired at `now_ms`, in milliseconds since the Unix epoch.
+    pub fn invites(&self, now_ms: i64) -> impl Iterator<Item = &StoredInvite> {
+        let invites = self.invites.iter();
+        invites.filter(move |invite| !invite.has_expired(now_ms))
+    }
+
+    /// Whether only its participants learn that the room exists, and what is in it.
+    pub fn is_hidden(&self) -> bool {
+        self.password.is_some()
+            || self.settings.is_guarded()
+            || self.settings.access != Access::Listed
     }
 
     /// The settings of the room.
     pub fn settings(&self) -> RoomSettings {
         RoomSettings {
             hosted: self.is_hosted(),
+            password: self.password.is_some(),
             ..self.settings
         }
     }
@@ -190,6 +350,7 @@ mod tests {
             person: person(),
             until,
             network: None,
+            invite: None,
         }
     }
 
@@ -197,7 +358,10 @@ mod tests {
     fn the_stored_form_is_read_back() {
         let mut authority = Authority::default();
         let events = [
-            AuthorityEvent::HostKey(HostKeyHash::of(&new_host_key())),
+            AuthorityEvent::Claim {
+                host_key: HostKeyHash::of(&new_host_key()),
+                opening: SettingsChange::default(),
+            },
             AuthorityEvent::Settings {
                 change: SettingsChange {
                     locked: Some(true),

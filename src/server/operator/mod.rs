@@ -21,6 +21,7 @@ mod setup_link;
 mod visit;
 mod wrong_tries;
 
+use super::password_hasher::PasswordHasher;
 use super::{
     context::AppContext,
     token_bucket::{Quota, SharedBucket},
@@ -31,7 +32,6 @@ use axum::{
     routing::{get, post},
 };
 pub use page::Document;
-use password::PasswordHasher;
 use setup_link::SetupLink;
 use std::{sync::Arc, time::Instant};
 use tokio::sync::Semaphore;

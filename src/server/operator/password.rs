@@ -1,27 +1,9 @@
-//! Hashes passwords with Argon2id (RFC 9106).
-//!
-//! A hash takes 19 MiB and some tens of milliseconds, so as many run at once as there are cores,
-//! on threads that may block.
-
-use crate::{protocol::text, server::store::PasswordHash};
-use argon2::{Algorithm, Argon2, Params, Version};
-use rand::Rng;
-use std::sync::Arc;
-use subtle::ConstantTimeEq;
-use tokio::{sync::Semaphore, task::spawn_blocking};
+//! The rules of the operator's password.
 
 /// Shortest password, in characters.
 pub const MIN_CHARS: usize = 10;
 /// Longest password, in characters. 200: more than a password manager makes.
 pub const MAX_CHARS: usize = 200;
-/// Memory of a hash in KiB, and passes over it: what OWASP recommends for Argon2id.
-const MEMORY_KIB: u32 = 19 * 1024;
-const PASSES: u32 = 2;
-/// Lanes of a hash.
-const LANES: u32 = 1;
-/// Bytes of the salt and of the hash.
-const SALT_BYTES: usize = 16;
-const HASH_BYTES: usize = 32;
 
 /// Why a password is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,103 +27,9 @@ pub fn check(password: &str, again: &str) -> Result<(), PasswordProblem> {
     }
 }
 
-/// Hashes passwords, a few at once.
-pub struct PasswordHasher {
-    /// One permit for each core.
-    permits: Arc<Semaphore>,
-}
-
-impl Default for PasswordHasher {
-    fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            permits: Arc::new(Semaphore::new(cores)),
-        }
-    }
-}
-
-impl PasswordHasher {
-    /// Hashes a new password. `None` if the machine has no memory for that.
-    pub async fn hash(&self, password: String) -> Option<PasswordHash> {
-        let salt = rand::rng().random::<[u8; SALT_BYTES]>().to_vec();
-        let unhashed = PasswordHash {
-            salt,
-            hash: Vec::new(),
-            memory_kib: MEMORY_KIB,
-            passes: PASSES,
-        };
-        let (params, hash) = self.run(password, unhashed).await?;
-        Some(PasswordHash { hash, ..params })
-    }
-
-    /// Whether the password is that of the hash. Without a hash the work is the same and the answer
-    /// is no.
-    pub async fn verify(&self, password: String, known: Option<PasswordHash>) -> bool {
-        let exists = known.is_some();
-        let known = known.unwrap_or_else(|| PasswordHash {
-            salt: vec![0; SALT_BYTES],
-            hash: vec![0; HASH_BYTES],
-            memory_kib: MEMORY_KIB,
-            passes: PASSES,
-        });
-        match self.run(password, known).await {
-            Some((known, hash)) => exists && bool::from(hash.ct_eq(&known.hash)),
-            None => false,
-        }
-    }
-
-    /// Hashes a password with the salt and the parameters of `known`.
-    async fn run(&self, password: String, known: PasswordHash) -> Option<(PasswordHash, Vec<u8>)> {
-        let permit = self.permits.clone().acquire_owned().await.ok()?;
-        let work = move || {
-            let params = Params::new(known.memory_kib, known.passes, LANES, Some(HASH_BYTES));
-            let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.ok()?);
-            // Keyboards compose letters differently.
-            let password = text::nfc(&password);
-            let mut hash = vec![0; HASH_BYTES];
-            let done = argon2.hash_password_into(password.as_bytes(), &known.salt, &mut hash);
-            drop(permit);
-            done.ok().map(|()| (known, hash))
-        };
-        spawn_blocking(work).await.ok().flatten()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[tokio::test]
-    async fn only_the_right_password_is_verified_and_the_parameters_are_those_of_owasp() {
-        let hasher = PasswordHasher::default();
-        let hash = hasher
-            .hash("correct horse".to_owned())
-            .await
-            .expect("hashed");
-        assert_eq!((hash.memory_kib, hash.passes), (19_456, 2));
-        assert_eq!((hash.salt.len(), hash.hash.len()), (16, 32));
-        let other = hasher
-            .hash("correct horse".to_owned())
-            .await
-            .expect("hashed");
-        assert_ne!(hash.hash, other.hash, "each has a salt of its own");
-        let is_right = async |password: &str, known: Option<&PasswordHash>| {
-            hasher.verify(password.to_owned(), known.cloned()).await
-        };
-        assert!(is_right("correct horse", Some(&hash)).await);
-        assert!(!is_right("correct horsf", Some(&hash)).await);
-        assert!(!is_right("", Some(&hash)).await);
-        assert!(!is_right("correct horse", None).await);
-    }
-
-    #[tokio::test]
-    async fn a_password_typed_in_another_normal_form_is_the_same() {
-        let hasher = PasswordHasher::default();
-        let composed = "caf\u{e9} au lait".to_owned();
-        let hash = hasher.hash(composed).await.expect("hashed");
-        let decomposed = "cafe\u{301} au lait".to_owned();
-        assert!(hasher.verify(decomposed, Some(hash)).await);
-    }
 
     #[test]
     fn a_password_has_ten_to_two_hundred_characters_and_is_typed_twice() {

@@ -9,18 +9,23 @@
 mod actor;
 mod core;
 mod fanout;
+mod passwords;
 
 pub use actor::handle::{Entry, RoomHandle};
 pub use actor::membership::Membership;
 pub use actor::operator::RoomReport;
 pub use actor::registry::{Relays, Rooms, Totals};
 pub use actor::summaries::Summaries;
-pub use core::command::{CallRequest, ChatRequest, Departure, ModerationRequest, RoomRequest};
+pub use core::command::{
+    CallRequest, ChatRequest, Departure, ModerationRequest, RoomRequest, ShownPassword, Visitor,
+};
 pub use core::history::trim_to_frame;
+pub use core::lobby::VisitStatus;
 pub use core::operator::{Attendance, Attendee, OperatorCommand};
 pub use core::room::RoomRules;
 pub use fanout::frames::Frames;
 pub use fanout::outbox::{Outbox, OutboxReader, outbox, wait_for_close_code};
+pub use passwords::RoomPasswords;
 
 use crate::{
     protocol::{CallPerson, ChatMessage, Epoch, ErrorCode, Person, RoomName, Seq},

@@ -49,8 +49,8 @@ pub use export::{Format, export, export_to};
 pub use file::{FileError, NewFile, refuse_database};
 pub use integrity::{Integrity, integrity, is_in_use};
 pub use operator::{
-    LoggedAction, NewSession, OperatorSession, OperatorState, OperatorWrite, PasswordHash,
-    SecretHash, reset_operator,
+    LoggedAction, NewSession, OperatorSession, OperatorState, OperatorWrite, SecretHash,
+    reset_operator,
 };
 pub use quota::{Full, Quota, Usage};
 pub use record::{NewRecord, Recorded, RoomRow};
@@ -62,6 +62,7 @@ pub use sweep::{Expired, Expiry};
 pub use sweep_record::{SweepRecord, WaitingSweep, confirm_sweep};
 
 use crate::protocol::{ChatDraft, ChatMessage, Epoch, Person, RoomName, Seq};
+use crate::server::password_hasher::PasswordHash;
 use crate::server::{invites::InviteKey, limits::READERS, metrics::StoreMetrics};
 use lock::DataLock;
 use reader::Readers;

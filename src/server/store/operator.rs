@@ -4,6 +4,7 @@
 //! running server has effect at once.
 
 use super::{StoreError, file::FileError, reader::stored_text, schema, schema_check};
+use crate::server::password_hasher::PasswordHash;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use std::path::Path;
 
@@ -16,19 +17,6 @@ const MAX_SESSIONS: i64 = 20;
 
 /// The SHA-256 of a session's secret.
 pub type SecretHash = [u8; 32];
-
-/// A hashed password, and how it was hashed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PasswordHash {
-    /// Random bytes that make the hash unique.
-    pub salt: Vec<u8>,
-    /// The output of Argon2id (RFC 9106).
-    pub hash: Vec<u8>,
-    /// Memory of the hash, in KiB.
-    pub memory_kib: u32,
-    /// Passes over the memory.
-    pub passes: u32,
-}
 
 /// A session of the operator. Times are in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]

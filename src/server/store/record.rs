@@ -74,8 +74,13 @@ pub fn record(
         .prepare_cached(query)?
         .execute(params![room_id, json])?;
     Ok(Recorded::Applied(match &new.event {
-        AuthorityEvent::HostKey(_) => None,
+        AuthorityEvent::Claim { .. } => None,
         AuthorityEvent::Settings { .. }
+        | AuthorityEvent::Password { .. }
+        | AuthorityEvent::Admit(_)
+        | AuthorityEvent::Invite(_)
+        | AuthorityEvent::RevokeInvite(_)
+        | AuthorityEvent::UseInvite { .. }
         | AuthorityEvent::Role { .. }
         | AuthorityEvent::Ban(_)
         | AuthorityEvent::LiftBan(_)

@@ -4,18 +4,20 @@ use super::lifecycle::{Connection, Disconnect};
 use crate::{
     protocol::{
         ChatDraft, ChatText, ClientMessage, CloseCode, Decoded, Emoji, ErrorCode, HISTORY_PAGE,
-        JoinRequest, MAX_ANNOUNCEMENT_CHARS, MAX_HISTORY_PAGE, MAX_REASON_CHARS, MediaOffer,
-        MessageId, NameError, Nickname, Obstacle, RoomName, Seq, ServerMessage, decode,
+        InviteDraft, JoinRequest, MAX_ANNOUNCEMENT_CHARS, MAX_HISTORY_PAGE, MAX_INVITE_LASTS_S,
+        MAX_INVITE_USES, MAX_KNOCK_CHARS, MAX_REASON_CHARS, MediaOffer, MessageId, NameError,
+        Nickname, Obstacle, RoomName, RoomPassword, RoomSettings, Seq, ServerMessage, decode,
     },
     server::{
         error::{refusal, refusal_of_rate},
         identity::new_session_token,
+        invites::new_invite_id,
         limits::MAX_PROTOCOL_ERRORS,
         log_throttle::{self, LogThrottle},
         net::{RequestKind, ban_network, stored_bytes},
         rooms::{
-            CallRequest, ChatRequest, Departure, Entry, Frames, ModerationRequest, RoomRequest,
-            Summaries, trim_to_frame,
+            CallRequest, ChatRequest, Departure, Entry, Frames, ModerationRequest, RoomError,
+            RoomHandle, RoomRequest, ShownPassword, Summaries, trim_to_frame,
         },
         sfu::Offer,
         store::Edit,
@@ -220,6 +222,12 @@ impl Connection {
         }
         let name = RoomName::parse(&request.room).map_err(|_| ErrorCode::BadRoomName)?;
         let nickname = Nickname::parse(&request.nickname).map_err(|_| ErrorCode::BadNickname)?;
+        let opening = request.opening.unwrap_or_default();
+        if opening.apply(&mut RoomSettings::default()).is_none() {
+            return Err(ErrorCode::BadSetting);
+        }
+        let line = request.line.filter(|line| !line.trim().is_empty());
+        let line = line.map(|line| parse_text(&line, MAX_KNOCK_CHARS));
         let (session, seen) = match request.resume {
             Some(resume) => (resume.session, Some((resume.epoch, resume.seq))),
             None => (new_session_token(), None),
@@ -227,6 +235,11 @@ impl Connection {
         let rooms = &self.context.rooms;
         let handle = rooms.open(&name).map_err(|error| error.code())?;
         self.charge(RequestKind::Join, 1)?;
+        // A forged invite is refused before anybody looks for the room.
+        let invite = request
+            .invite
+            .map(|token| rooms.verify_invite(&name, &token));
+        let invite = invite.transpose()?;
         if !rooms.is_open(&name) {
             self.charge(RequestKind::NewRoom, 1)?;
             if rooms.is_new(&name).await {
@@ -236,6 +249,10 @@ impl Connection {
         let entry = Entry {
             seen,
             host_key: request.host_key,
+            invite,
+            password: self.verify(&handle, request.password).await?,
+            line: line.transpose()?,
+            opening,
             network: ban_network(self.client.0),
         };
         let membership = handle
@@ -246,9 +263,31 @@ impl Connection {
         Ok(())
     }
 
+    /// Verifies what a client shows as the password of a room.
+    async fn verify(
+        &self,
+        room: &RoomHandle,
+        shown: Option<RoomPassword>,
+    ) -> Result<ShownPassword, ErrorCode> {
+        let Some(shown) = shown else {
+            return Ok(ShownPassword::Nothing);
+        };
+        match room.password().await.map_err(RoomError::code)? {
+            Some(known) => {
+                let passwords = &self.context.room_passwords;
+                let verified = passwords.verify(room.name(), self.client.0, &shown, known);
+                verified.await
+            }
+            None => Ok(ShownPassword::Nothing),
+        }
+    }
+
     /// Sends a page of history from the store, without the room.
     async fn history(&self, before: Seq, limit: Option<u32>) -> Result<(), ErrorCode> {
-        let (name, _) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
+        let (name, membership) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
+        if !membership.has_entered().await {
+            return Err(ErrorCode::NotJoined);
+        }
         self.charge(RequestKind::History, 1)?;
         let limit = limit.unwrap_or(HISTORY_PAGE).clamp(1, MAX_HISTORY_PAGE);
         let page = self.context.store.page(name, Some(before), limit).await;
@@ -286,10 +325,32 @@ impl Connection {
         Ok(())
     }
 
+    /// Hashes the new password of a room.
+    async fn set_password(
+        &self,
+        room: &RoomName,
+        password: Option<RoomPassword>,
+    ) -> Result<RoomRequest, ErrorCode> {
+        let Some(password) = password else {
+            return Ok(RoomRequest::Moderate(ModerationRequest::SetPassword(None)));
+        };
+        if !password.is_long_enough() {
+            return Err(ErrorCode::BadText);
+        }
+        let passwords = &self.context.room_passwords;
+        let hash = passwords.hash(room, self.client.0, &password).await?;
+        Ok(RoomRequest::Moderate(ModerationRequest::SetPassword(Some(
+            hash,
+        ))))
+    }
+
     /// Passes a request to the room.
     async fn request(&self, message: ClientMessage) -> Result<(), ErrorCode> {
-        let (_, membership) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
-        let request = request(message)?;
+        let (name, membership) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
+        let request = match message {
+            ClientMessage::SetPassword { password } => self.set_password(name, password).await?,
+            message => request(message)?,
+        };
         if let Some(text) = stored_text(&request) {
             self.charge(RequestKind::ChatBytes, stored_bytes(text))?;
             if !frees_space(&request) {
@@ -316,11 +377,17 @@ fn is_recorded(request: &RoomRequest) -> bool {
             | ModerationRequest::Remove { .. }
             | ModerationRequest::Ban { .. }
             | ModerationRequest::LiftBan(_)
-            | ModerationRequest::SetRoom(_) => true,
+            | ModerationRequest::SetRoom(_)
+            | ModerationRequest::SetPassword(_)
+            | ModerationRequest::Admit(_)
+            | ModerationRequest::CreateInvite { .. }
+            | ModerationRequest::RevokeInvite(_) => true,
             ModerationRequest::Mute { .. }
             | ModerationRequest::AskToUnmute(_)
             | ModerationRequest::Rename { .. }
             | ModerationRequest::ListBans
+            | ModerationRequest::Deny { .. }
+            | ModerationRequest::ListInvites
             | ModerationRequest::ClearMessages
             | ModerationRequest::Announce(_)
             | ModerationRequest::EndMeeting => false,
@@ -436,20 +503,50 @@ fn request(message: ClientMessage) -> Result<RoomRequest, ErrorCode> {
         ClientMessage::SetRoom { change } => {
             RoomRequest::Moderate(ModerationRequest::SetRoom(change))
         }
-        ClientMessage::SetPassword { .. }
-        | ClientMessage::Admit { .. }
-        | ClientMessage::Deny { .. }
-        | ClientMessage::CreateInvite(_)
-        | ClientMessage::Invites
-        | ClientMessage::RevokeInvite { .. } => return Err(ErrorCode::NotAllowed),
+        ClientMessage::Admit { who } => RoomRequest::Moderate(ModerationRequest::Admit(who)),
+        ClientMessage::Deny { who, reason } => {
+            let reason = parse_reason(reason)?;
+            RoomRequest::Moderate(ModerationRequest::Deny { who, reason })
+        }
+        ClientMessage::CreateInvite(draft) => RoomRequest::Moderate(create_invite(draft)?),
+        ClientMessage::Invites => RoomRequest::Moderate(ModerationRequest::ListInvites),
+        ClientMessage::RevokeInvite { id } => {
+            RoomRequest::Moderate(ModerationRequest::RevokeInvite(id))
+        }
         ClientMessage::EndMeeting => RoomRequest::Moderate(ModerationRequest::EndMeeting),
         ClientMessage::WatchRooms
         | ClientMessage::Join(_)
         | ClientMessage::History { .. }
         | ClientMessage::Offer(_)
         | ClientMessage::MediaBlocked { .. }
+        // Its password has to be hashed first.
+        | ClientMessage::SetPassword { .. }
         | ClientMessage::Ping => return Err(ErrorCode::BadMessage),
     })
+}
+
+/// Parses a new invite, and draws its id.
+fn create_invite(draft: InviteDraft) -> Result<ModerationRequest, ErrorCode> {
+    let InviteDraft {
+        role,
+        name,
+        lasts_s,
+        uses,
+    } = draft;
+    let in_range = |value: Option<u32>, max| value.is_none_or(|n| (1..=max).contains(&n));
+    if !in_range(lasts_s, MAX_INVITE_LASTS_S) || !in_range(uses, MAX_INVITE_USES) {
+        return Err(ErrorCode::BadSetting);
+    }
+    let name = name.filter(|name| !name.trim().is_empty());
+    let name = name.map(|name| Nickname::parse(&name).map_err(|_| ErrorCode::BadNickname));
+    let draft = InviteDraft {
+        role,
+        name: name.transpose()?,
+        lasts_s,
+        uses,
+    };
+    let id = new_invite_id();
+    Ok(ModerationRequest::CreateInvite { id, draft })
 }
 
 /// Parses the reason of a host; an empty one is none.

@@ -128,15 +128,33 @@ impl AddressRateLimiter {
 /// those of [`AddressRateLimiter`].
 pub struct KeyedRateLimiter(Sketch);
 
+/// What one request took from a [`KeyedRateLimiter`].
+pub struct Taken(Charge);
+
 impl KeyedRateLimiter {
     /// A limiter whose buckets are full.
     pub fn new(rate: Rate) -> Self {
-        Self(Sketch::new(rate.into(), SUBSCRIBER_BUCKETS))
+        Self::with_quota(rate.into())
+    }
+
+    /// A limiter whose buckets are full.
+    pub fn with_quota(quota: Quota) -> Self {
+        Self(Sketch::new(quota, SUBSCRIBER_BUCKETS))
     }
 
     /// Whether one more request with this key is allowed.
     pub fn allow(&self, key: &impl Hash) -> bool {
-        self.0.try_take(key, 1, Instant::now()).is_some()
+        self.take(key).is_some()
+    }
+
+    /// Takes one request with this key, which may be given back. `None` if it is not allowed.
+    pub fn take(&self, key: &impl Hash) -> Option<Taken> {
+        self.0.try_take(key, 1, Instant::now()).map(Taken)
+    }
+
+    /// Gives a request back that shall not count.
+    pub fn give_back(&self, taken: &Taken) {
+        self.0.refund(&taken.0);
     }
 }
 

@@ -3,14 +3,20 @@
 use super::{membership::Membership, message::RoomMessage, registry::Rooms};
 use crate::{
     protocol::{
-        ChatDraft, ChatMessage, Epoch, ErrorCode, HostKey, Nickname, Person, RoomName, Seq,
-        SessionToken,
+        ChatDraft, ChatMessage, ChatText, Epoch, ErrorCode, HostKey, InviteId, Nickname,
+        ParticipantId, Person, RoomName, Seq, SessionToken, SettingsChange,
     },
     server::{
         authority::new_host_key,
         identity::participant_id,
         net::Network,
-        rooms::{RoomError, RoomSnapshot, core::command::Join, fanout::outbox::Outbox},
+        password_hasher::PasswordHash,
+        rooms::{
+            RoomError, RoomSnapshot,
+            core::command::{Join, ShownPassword, Visitor},
+            core::lobby::VisitStatus,
+            fanout::outbox::Outbox,
+        },
     },
 };
 use tokio::sync::{mpsc, oneshot};
@@ -25,6 +31,14 @@ pub struct Entry {
     pub seen: Option<(Epoch, Seq)>,
     /// The host key of the room.
     pub host_key: Option<HostKey>,
+    /// The invite to the room, which the server has signed.
+    pub invite: Option<InviteId>,
+    /// What the client shows about the password of the room.
+    pub password: ShownPassword,
+    /// What the hosts read where the person waits in the lobby.
+    pub line: Option<ChatText>,
+    /// The settings of the room, if this opens it.
+    pub opening: SettingsChange,
     /// The network of the client; nothing for an address that is exempt from limits.
     pub network: Option<Network>,
 }
@@ -91,15 +105,28 @@ impl RoomHandle {
         entry: Entry,
         outbox: &Outbox,
     ) -> Result<Membership, ErrorCode> {
+        let Entry {
+            seen,
+            host_key,
+            invite,
+            password,
+            line,
+            opening,
+            network,
+        } = entry;
         let join = Join {
             connection: self.rooms.next_connection_id(),
-            session: session.clone(),
-            id: participant_id(session),
-            nickname: nickname.clone(),
-            seen: entry.seen,
-            host_key: entry.host_key,
+            visitor: Visitor {
+                host_key,
+                invite,
+                password,
+                line,
+                network,
+                ..Visitor::new(session.clone(), nickname.clone())
+            },
+            seen,
             fresh_key: new_host_key(),
-            network: entry.network,
+            opening,
         };
         let message = |reply| RoomMessage::Join {
             join: join.clone(),
@@ -107,7 +134,39 @@ impl RoomHandle {
             reply,
         };
         let (admitted, mailbox) = self.ask(message).await.map_err(RoomError::code)?;
-        admitted.map(|()| Membership::new(join.connection, mailbox))
+        admitted.map(|()| Membership::new(join.connection, join.visitor.id, mailbox))
+    }
+
+    /// Asks to enter for somebody with a page without script.
+    ///
+    /// # Errors
+    /// The code of the refusal.
+    pub async fn visit(&self, visitor: Visitor) -> Result<VisitStatus, ErrorCode> {
+        let message = |reply| RoomMessage::Visit {
+            visitor: visitor.clone(),
+            reply,
+        };
+        self.ask(message).await.map_err(RoomError::code)?.0
+    }
+
+    /// What somebody with a page without script learns about their request to enter.
+    ///
+    /// # Errors
+    /// Any [`RoomError`]; a retry is safe.
+    pub async fn visit_status(&self, id: ParticipantId) -> Result<VisitStatus, RoomError> {
+        let message = |reply| RoomMessage::VisitStatus {
+            id: id.clone(),
+            reply,
+        };
+        Ok(self.ask(message).await?.0)
+    }
+
+    /// The hash of the room's password, if it has one.
+    ///
+    /// # Errors
+    /// Any [`RoomError`]; a retry is safe.
+    pub async fn password(&self) -> Result<Option<PasswordHash>, RoomError> {
+        Ok(self.ask(RoomMessage::Password).await?.0)
     }
 
     /// Sends a message and waits for the reply. Tries again if the actor retired between its

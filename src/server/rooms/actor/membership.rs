@@ -1,13 +1,16 @@
 //! [`Membership`]: the place of one socket in a room.
 
 use super::message::RoomMessage;
+use crate::protocol::ParticipantId;
 use crate::server::rooms::core::command::{Command, ConnectionId, Departure, RoomRequest};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// The place of a socket in a room. Its holder reports the end of the socket by
 /// [`Membership::leave`]; a drop without it (a panic unwound the task) counts as a lost connection.
 pub struct Membership {
     connection: ConnectionId,
+    /// Id of the person.
+    id: ParticipantId,
     /// The mailbox of the actor. A full mailbox makes this socket wait, and no other one.
     mailbox: mpsc::Sender<RoomMessage>,
     /// Whether the end was reported.
@@ -15,10 +18,15 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// The membership of an admitted socket.
-    pub(super) fn new(connection: ConnectionId, mailbox: mpsc::Sender<RoomMessage>) -> Self {
+    /// The membership of a socket that was not refused. Its person may still wait to enter.
+    pub(super) fn new(
+        connection: ConnectionId,
+        id: ParticipantId,
+        mailbox: mpsc::Sender<RoomMessage>,
+    ) -> Self {
         Self {
             connection,
+            id,
             mailbox,
             left: false,
         }
@@ -32,6 +40,14 @@ impl Membership {
             request,
         })
         .await;
+    }
+
+    /// Whether the person has entered: whoever waits reads nothing of the room.
+    pub async fn has_entered(&self) -> bool {
+        let (reply, replied) = oneshot::channel();
+        let id = self.id.clone();
+        let _ = self.mailbox.send(RoomMessage::IsHere { id, reply }).await;
+        replied.await.unwrap_or(false)
     }
 
     /// Reports the end of the socket.

@@ -5,9 +5,11 @@ use crate::{
     protocol::{ChatDraft, ChatMessage, ErrorCode, ParticipantId, Person},
     server::{
         net::Network,
+        password_hasher::PasswordHash,
         rooms::{
             RoomError, RoomSnapshot,
-            core::command::{Command, Join},
+            core::command::{Command, Join, Visitor},
+            core::lobby::VisitStatus,
             core::operator::OperatorCommand,
             fanout::outbox::Outbox,
         },
@@ -55,6 +57,29 @@ pub enum RoomMessage {
         reader: Option<ParticipantId>,
         /// Receives whether the participant may.
         reply: oneshot::Sender<bool>,
+    },
+    /// A socket wants to read stored messages of the room.
+    IsHere {
+        /// The participant who asks.
+        id: ParticipantId,
+        /// Receives whether they have entered.
+        reply: oneshot::Sender<bool>,
+    },
+    /// Somebody shows a password, which is verified outside the room.
+    Password(oneshot::Sender<Option<PasswordHash>>),
+    /// Somebody with a page without script asks to enter.
+    Visit {
+        /// The person who asks.
+        visitor: Visitor,
+        /// Receives what they learn, or why they may not enter.
+        reply: oneshot::Sender<Result<VisitStatus, ErrorCode>>,
+    },
+    /// Somebody with a page without script looks whether they may enter.
+    VisitStatus {
+        /// The person who looks.
+        id: ParticipantId,
+        /// Receives what they learn.
+        reply: oneshot::Sender<VisitStatus>,
     },
     /// A page shows the room.
     Snapshot(oneshot::Sender<RoomSnapshot>),

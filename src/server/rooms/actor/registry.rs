@@ -21,7 +21,10 @@ use crate::server::rooms::{
     core::room::RoomRules,
 };
 use crate::{
-    protocol::{HISTORY_PAGE, IceServer, MAX_HISTORY_PAGE, ParticipantId, RoomName, RoomSummary},
+    protocol::{
+        ErrorCode, HISTORY_PAGE, IceServer, InviteId, InviteToken, MAX_HISTORY_PAGE, ParticipantId,
+        RoomName, RoomSummary,
+    },
     server::{
         limits::{POST_RATE, ROOM_MAILBOX},
         metrics::RoomMetrics,
@@ -259,7 +262,20 @@ impl Rooms {
         }
         let row = self.inner.store.room(name).await?;
         let authority = row.and_then(|row| row.authority);
-        Ok(!authority.is_some_and(|authority| authority.settings().locked))
+        Ok(!authority.is_some_and(|authority| authority.is_hidden()))
+    }
+
+    /// The invite that a token names, if the server has signed it for this room.
+    ///
+    /// # Errors
+    /// [`ErrorCode::BadInvite`] for any other token.
+    pub fn verify_invite(
+        &self,
+        name: &RoomName,
+        token: &InviteToken,
+    ) -> Result<InviteId, ErrorCode> {
+        let known = self.inner.rules.invite_key.verify(name, token);
+        known.ok_or(ErrorCode::BadInvite)
     }
 
     /// Totals over all rooms.

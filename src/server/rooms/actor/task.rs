@@ -123,9 +123,14 @@ fn refuse_all(
         match message {
             RoomMessage::Join { reply, .. } => drop(reply.send(Err(ErrorCode::Unavailable))),
             RoomMessage::Post { reply, .. } => drop(reply.send(Err(RoomError::Unavailable))),
+            RoomMessage::Visit { reply, .. } => drop(reply.send(Err(ErrorCode::Unavailable))),
+            // Its sender starts another actor.
+            RoomMessage::Password(_) => {}
             // A page reads the store itself, and a room without members gets no commands.
             RoomMessage::Snapshot(_)
             | RoomMessage::MayRead { .. }
+            | RoomMessage::IsHere { .. }
+            | RoomMessage::VisitStatus { .. }
             | RoomMessage::Command(_)
             | RoomMessage::Operator { .. }
             | RoomMessage::Inspect(_) => {}
@@ -222,6 +227,18 @@ impl Actor {
             }
             RoomMessage::MayRead { reader, reply } => {
                 let _ = reply.send(self.room.may_read(reader.as_ref()));
+            }
+            RoomMessage::IsHere { id, reply } => {
+                let _ = reply.send(self.room.is_here(&id));
+            }
+            RoomMessage::Password(reply) => drop(reply.send(self.room.password())),
+            RoomMessage::Visit { visitor, reply } => {
+                let (answer, effects) = self.room.visit(visitor, now());
+                let _ = reply.send(answer);
+                self.run_effects(effects);
+            }
+            RoomMessage::VisitStatus { id, reply } => {
+                let _ = reply.send(self.room.visit_status(&id, now()));
             }
             RoomMessage::Snapshot(reply) => drop(reply.send(self.room.snapshot())),
             #[cfg(test)]
@@ -348,6 +365,8 @@ impl Actor {
             Effect::SendIfIdle { message, except } => {
                 slow.extend(self.connections.send_if_idle(&message, except));
             }
+            Effect::Hold { connection } => self.connections.hold(connection),
+            Effect::Release { connection } => slow.extend(self.connections.release(connection)),
             Effect::RefuseJoin { connection, .. } => self.connections.forget(connection),
             Effect::Close { connection, code } => {
                 slow.extend(self.connections.close(connection, code));

@@ -204,7 +204,7 @@ impl Room {
             Ok(appended) => appended,
             Err(error) => return vec![not_stored(requester, id, error)],
         };
-        let stored_key = self.store_key(now);
+        let stored_key = self.store_claim(now);
         let chat = ServerMessage::Chat(message.clone());
         let confirmation = match requester {
             Requester::Form(request_id) => Some(Effect::AnswerForm {

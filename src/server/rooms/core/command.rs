@@ -3,12 +3,14 @@
 use super::operator::OperatorCommand;
 use crate::{
     protocol::{
-        ChatDraft, ChatMessage, ChatText, CloseCode, Devices, Epoch, ErrorCode, HostKey, Leg,
-        MessageId, Nickname, ParticipantId, Person, Role, Seq, ServerMessage, SessionToken,
-        SettingsChange, Signal, Source, Wanted,
+        ChatDraft, ChatMessage, ChatText, CloseCode, Devices, Epoch, ErrorCode, HostKey,
+        InviteDraft, InviteId, Leg, MessageId, Nickname, ParticipantId, Person, Role, Seq,
+        ServerMessage, SessionToken, SettingsChange, Signal, Source, Wanted,
     },
     server::{
+        identity::participant_id,
         net::Network,
+        password_hasher::PasswordHash,
         rooms::RoomError,
         sfu,
         store::{Appended, Change, Changed, Edit, NewMessage, NewRecord, Recorded},
@@ -33,25 +35,69 @@ pub struct Now {
     pub unix_ms: i64,
 }
 
-/// A request to enter the room.
+/// Somebody who asks to enter, by a socket or a page without script.
 #[derive(Debug, Clone)]
-pub struct Join {
-    /// The socket that asks.
-    pub connection: ConnectionId,
+pub struct Visitor {
     /// The secret of the person, returned to them in `joined`.
     pub session: SessionToken,
     /// The public id, derived from `session`.
     pub id: ParticipantId,
     /// The nickname the person asks for.
     pub nickname: Nickname,
-    /// Epoch and `seq` of the last event received, where a former connection is resumed.
-    pub seen: Option<(Epoch, Seq)>,
     /// The host key that the client presents.
     pub host_key: Option<HostKey>,
-    /// The key that a new room gets if the client presents none.
-    pub fresh_key: HostKey,
+    /// The invite that the client presents, which the server has signed for this room.
+    pub invite: Option<InviteId>,
+    /// What the client shows about the password of the room.
+    pub password: ShownPassword,
+    /// What the hosts read where the person waits in the lobby.
+    pub line: Option<ChatText>,
     /// The network of the client; nothing for an address that is exempt from limits.
     pub network: Option<Network>,
+}
+
+impl Visitor {
+    /// Somebody who presents nothing.
+    pub fn new(session: SessionToken, nickname: Nickname) -> Self {
+        Self {
+            id: participant_id(&session),
+            session,
+            nickname,
+            host_key: None,
+            invite: None,
+            password: ShownPassword::default(),
+            line: None,
+            network: None,
+        }
+    }
+}
+
+/// A request of a socket to enter the room.
+#[derive(Debug, Clone)]
+pub struct Join {
+    /// The socket that asks.
+    pub connection: ConnectionId,
+    /// Who asks to enter.
+    pub visitor: Visitor,
+    /// Epoch and `seq` of the last event received, where a former connection is resumed.
+    pub seen: Option<(Epoch, Seq)>,
+    /// The key that a new room gets if the client presents none.
+    pub fresh_key: HostKey,
+    /// The settings of the room, if this join opens it.
+    pub opening: SettingsChange,
+}
+
+/// What somebody who asks to enter shows about the password of the room. The password was verified
+/// before the room sees the request, so the hash names the password that was verified.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ShownPassword {
+    /// They show no password.
+    #[default]
+    Nothing,
+    /// A wrong one.
+    Wrong,
+    /// The one of this hash.
+    Of(PasswordHash),
 }
 
 /// How a socket ended.
@@ -130,6 +176,28 @@ pub enum ModerationRequest {
     Announce(ChatText),
     /// Change the settings of the room.
     SetRoom(SettingsChange),
+    /// Give the room the password of this hash, or none.
+    SetPassword(Option<PasswordHash>),
+    /// Admit somebody from the lobby; everybody if absent.
+    Admit(Option<ParticipantId>),
+    /// Turn somebody in the lobby away.
+    Deny {
+        /// The person whom it concerns; everybody if absent.
+        who: Option<ParticipantId>,
+        /// What the person reads.
+        reason: Option<ChatText>,
+    },
+    /// Make an invite.
+    CreateInvite {
+        /// Id of the new invite.
+        id: InviteId,
+        /// What the invite gives.
+        draft: InviteDraft<Nickname>,
+    },
+    /// List the invites.
+    ListInvites,
+    /// Revoke an invite.
+    RevokeInvite(InviteId),
     /// End the stay of everybody.
     EndMeeting,
 }
@@ -241,7 +309,7 @@ pub enum Command {
     },
     /// The result of an [`Effect::Record`].
     Recorded {
-        /// Who asked for the change; nobody for the host key, which the room stores by itself.
+        /// Who asked for the change; nobody for a host key or the use of an invite.
         by: Option<Moderator>,
         /// The change as the store received it.
         record: NewRecord,
@@ -297,7 +365,7 @@ pub enum Effect {
     },
     /// Change the authority of the room and return [`Command::Recorded`].
     Record {
-        /// Who asked for the change; nobody for the host key, which the room stores by itself.
+        /// Who asked for the change; nobody for a host key or the use of an invite.
         by: Option<Moderator>,
         /// The change with the time it arrived.
         record: NewRecord,
@@ -338,6 +406,16 @@ pub enum Effect {
         message: ServerMessage,
         /// The socket that caused it and does not receive it.
         except: ConnectionId,
+    },
+    /// Keep a socket apart from the others: broadcasts are not for it until [`Effect::Release`].
+    Hold {
+        /// The socket of somebody who is not in the room yet.
+        connection: ConnectionId,
+    },
+    /// The socket takes part in the room from now on.
+    Release {
+        /// The socket of somebody who has entered.
+        connection: ConnectionId,
     },
     /// Refuse a join and forget its socket.
     RefuseJoin {

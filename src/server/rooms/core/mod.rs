@@ -3,14 +3,17 @@
 //! Pure: uses no clock, no socket and no random numbers. [`room`] holds the state and dispatches
 //! commands; [`presence`], [`chat`], [`call`], [`media`], [`moderation`] and
 //! [`operator`] each handle one kind of
-//! command.
+//! command. [`admission`] decides who enters, [`lobby`] keeps those who wait, and [`window`] opens
+//! and closes the room by the clock.
 //! [`history`] holds the end of the log in memory, [`budget`] the rate limits of each member.
 
+pub mod admission;
 pub mod budget;
 pub mod call;
 pub mod chat;
 pub mod command;
 pub mod history;
+pub mod lobby;
 pub mod media;
 pub mod moderation;
 #[cfg(test)]
@@ -24,3 +27,4 @@ pub mod room;
 mod room_tests;
 #[cfg(test)]
 mod simulation;
+pub mod window;

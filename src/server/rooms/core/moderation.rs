@@ -14,11 +14,12 @@ use super::{
 };
 use crate::{
     protocol::{
-        Action, Ban, ChatText, CloseCode, Devices, ErrorCode, MessageId, ParticipantId, Person,
-        Role, RoleOf, ServerMessage, Source, permit,
+        Access, Action, Ban, ChatText, CloseCode, Devices, ErrorCode, Invite, InviteDraft,
+        InviteId, MessageId, Nickname, ParticipantId, Person, Role, RoleOf, RoomSettings,
+        ServerMessage, Source, permit,
     },
     server::{
-        authority::{AuthorityEvent, BAN_LASTS, StoredBan},
+        authority::{AuthorityEvent, BAN_LASTS, StoredBan, StoredInvite},
         net::Network,
         rooms::RoomError,
         store::{Edit, NewRecord, Recorded},
@@ -192,18 +193,44 @@ impl Room {
         if bans.any(|ban| ban.is_about(author, network)) {
             return Err(RoomError::Denied(ErrorCode::Banned));
         }
-        if self.index_of(author).is_none() && !self.authority.admits(author) {
-            return Err(RoomError::Denied(ErrorCode::RoomLocked));
+        if self.index_of(author).is_none()
+            && let Some(code) = self.refusal_of_post(author, now)
+        {
+            return Err(RoomError::Denied(code));
         }
         let powers = self.authority.settings().powers;
         permit(self.role_of(author), Action::SendMessage, None, &powers)
             .map_err(|_| RoomError::Denied(ErrorCode::NotAllowed))
     }
 
-    /// Whether a participant may read stored messages: the room is not locked, or they are here.
+    /// Why somebody who is not here may not write: they would have to ask to enter first.
+    fn refusal_of_post(&self, author: &ParticipantId, now: Now) -> Option<ErrorCode> {
+        let settings = self.authority.settings();
+        let moderates = self.authority.role_of(author).moderates();
+        if !moderates && !settings.is_open(now.unix_ms) {
+            return Some(ErrorCode::NotOpen);
+        }
+        if !self.authority.admits(author) {
+            return Some(ErrorCode::RoomLocked);
+        }
+        if self.authority.was_let_in(author) {
+            return None;
+        }
+        match settings {
+            RoomSettings { password: true, .. } => Some(ErrorCode::PasswordRequired),
+            RoomSettings { lobby: true, .. } => Some(ErrorCode::NotJoined),
+            RoomSettings {
+                access: Access::Closed,
+                ..
+            } => Some(ErrorCode::InviteRequired),
+            RoomSettings { .. } => None,
+        }
+    }
+
+    /// Whether a participant may read stored messages: the room is not hidden, or they are here.
     pub fn may_read(&self, reader: Option<&ParticipantId>) -> bool {
         let is_here = reader.is_some_and(|reader| self.index_of(reader).is_some());
-        is_here || !self.authority.settings().locked
+        is_here || !self.authority.is_hidden()
     }
 
     /// Whether a member may delete this message, if it is of another participant. The author of a
@@ -380,7 +407,7 @@ impl Room {
                 let Some(mut effects) = removed else {
                     return refuse(connection, ErrorCode::NoSuchPerson);
                 };
-                if self.authority.settings().locked {
+                if self.authority.settings().locked || self.authority.was_let_in(&who) {
                     let event = AuthorityEvent::Dismiss(who);
                     effects.extend(self.record(by, event, now));
                 }
@@ -399,12 +426,32 @@ impl Room {
                 vec![broadcast(ServerMessage::Announcement { text, from })]
             }
             ModerationRequest::SetRoom(change) => {
-                let admitted = match change.locked {
-                    Some(true) => self.admitted(),
-                    Some(false) | None => Vec::new(),
+                let keeps_out = change.locked == Some(true)
+                    || change.lobby == Some(true)
+                    || change.access == Some(Access::Closed);
+                let admitted = if keeps_out {
+                    self.admitted()
+                } else {
+                    Vec::new()
                 };
                 let event = AuthorityEvent::Settings { change, admitted };
                 self.record(by, event, now)
+            }
+            ModerationRequest::SetPassword(hash) => {
+                let admitted = self.admitted();
+                let event = AuthorityEvent::Password { hash, admitted };
+                self.record(by, event, now)
+            }
+            ModerationRequest::Admit(who) => self.admit_waiting(by, who, now),
+            ModerationRequest::Deny { who, reason } => self.deny(connection, who, reason, now),
+            ModerationRequest::CreateInvite { id, draft } => {
+                self.create_invite(by, index, id, draft, now)
+            }
+            ModerationRequest::ListInvites => {
+                vec![self.invites_answer(index, connection, None, now)]
+            }
+            ModerationRequest::RevokeInvite(id) => {
+                self.record(by, AuthorityEvent::RevokeInvite(id), now)
             }
             ModerationRequest::EndMeeting => self.close(now),
         }
@@ -512,12 +559,20 @@ impl Room {
     ) -> Vec<Effect> {
         let here = self.members.iter().find(|member| member.person.id == *who);
         let away = self.away.iter().find(|away| away.person.id == *who);
-        let found: Option<(Person, _)> = match (here, away) {
-            (Some(member), _) => Some((member.person.clone(), member.network)),
-            (None, Some(away)) => Some((away.person.clone(), None)),
-            (None, None) => None,
+        let waiting = self.person_in_lobby(who);
+        let found: Option<(Person, _, _)> = match (here, away, waiting) {
+            (Some(member), _, _) => {
+                let invite = member.invite.clone();
+                Some((member.person.clone(), member.network, invite))
+            }
+            (None, Some(away), _) => Some((away.person.clone(), None, None)),
+            (None, None, Some(waiting)) => {
+                let person = Person::new(waiting.id.clone(), waiting.nickname.clone());
+                Some((person, waiting.network, None))
+            }
+            (None, None, None) => None,
         };
-        let Some((person, network)) = found else {
+        let Some((person, network, invite)) = found else {
             return refuse(by.connection, ErrorCode::NoSuchPerson);
         };
         let lasts_ms = i64::try_from(BAN_LASTS.as_millis()).unwrap_or(i64::MAX);
@@ -525,10 +580,11 @@ impl Room {
             person,
             until: now.unix_ms.saturating_add(lasts_ms),
             network: network.filter(|_| address),
+            invite,
         };
-        let mut effects = self
-            .remove_by(who, &by.id, reason, true, now)
-            .unwrap_or_default();
+        let mut effects = self.turn_away(who.clone(), reason.clone(), now);
+        let removed = self.remove_by(who, &by.id, reason, true, now);
+        effects.extend(removed.unwrap_or_default());
         effects.extend(self.record(by, AuthorityEvent::Ban(ban), now));
         effects
     }
@@ -583,20 +639,26 @@ impl Room {
     /// Hands a change of the authority to the store, after the host key if the store does not have
     /// it yet. The rate of announcements bounds these jobs; a full queue of messages does not delay
     /// them.
-    fn record(&mut self, by: Moderator, event: AuthorityEvent, now: Now) -> Vec<Effect> {
-        let key = self.store_key(now);
+    pub(super) fn record(&mut self, by: Moderator, event: AuthorityEvent, now: Now) -> Vec<Effect> {
+        let key = self.store_claim(now);
         let record = self.store(Some(by), event, now);
         key.into_iter().chain([record]).collect()
     }
 
-    /// Hands the host key to the store, if the store does not have it yet.
-    pub(super) fn store_key(&mut self, now: Now) -> Option<Effect> {
-        let hash = self.unstored_key.clone()?;
-        Some(self.store(None, AuthorityEvent::HostKey(hash), now))
+    /// Hands the host key and the first settings to the store, if the store does not have them yet.
+    pub(super) fn store_claim(&mut self, now: Now) -> Option<Effect> {
+        let (host_key, opening) = self.unstored_claim.clone()?;
+        let event = AuthorityEvent::Claim { host_key, opening };
+        Some(self.store(None, event, now))
     }
 
     /// Hands an event to the store.
-    fn store(&mut self, by: Option<Moderator>, event: AuthorityEvent, now: Now) -> Effect {
+    pub(super) fn store(
+        &mut self,
+        by: Option<Moderator>,
+        event: AuthorityEvent,
+        now: Now,
+    ) -> Effect {
         self.pending += 1;
         let at = now.unix_ms;
         let record = NewRecord { event, at };
@@ -619,27 +681,39 @@ impl Room {
             Ok(Recorded::Refused(code)) => Err(code),
             Err(error) => Err(error.code()),
         };
-        let seq = match (stored, &by) {
-            (Ok(seq), _) => seq,
-            (Err(code), Some(by)) => return refuse(by.connection, code),
+        let seq = match (stored, &by, &event) {
+            (Ok(seq), _, _) => seq,
+            (Err(code), _, AuthorityEvent::UseInvite { invite, id }) => {
+                return self.on_invite_used(invite, id, Some(code), now);
+            }
+            (Err(code), Some(by), _) => return refuse(by.connection, code),
             // The host key is stored with the next message or the next change.
-            (Err(_), None) => return Vec::new(),
+            (Err(_), None, _) => return Vec::new(),
         };
         // The store has applied it to the same state.
         let _ = self.authority.apply(&event, at);
         let is_news = seq.is_some();
         let seq = seq.unwrap_or(self.history.seq());
         self.history.advance(seq);
-        if let AuthorityEvent::HostKey(hash) = &event {
-            self.unstored_key.take_if(|unstored| unstored.is(hash));
+        if let AuthorityEvent::Claim { host_key, .. } = &event {
+            self.unstored_claim
+                .take_if(|(unstored, _)| unstored.is(host_key));
+        }
+        if let AuthorityEvent::UseInvite { invite, id } = &event {
+            return self.on_invite_used(invite, id, None, now);
         }
         let Some(Moderator { connection, id: by }) = by else {
             return Vec::new();
         };
         let (message, to_everybody) = match event {
-            AuthorityEvent::HostKey(_) => return Vec::new(),
+            AuthorityEvent::Claim { .. } | AuthorityEvent::UseInvite { .. } => return Vec::new(),
+            AuthorityEvent::Admit(ids) => return self.on_admitted(&ids, now),
+            AuthorityEvent::Invite(StoredInvite { id, .. }) => {
+                return self.invites_for(connection, Some(id), now);
+            }
+            AuthorityEvent::RevokeInvite(_) => return self.invites_for(connection, None, now),
             AuthorityEvent::Dismiss(id) => return self.remove_dismissed(&id, &by, now),
-            AuthorityEvent::Settings { .. } => {
+            AuthorityEvent::Settings { .. } | AuthorityEvent::Password { .. } => {
                 let room = self.authority.settings();
                 let by = Some(by.clone());
                 let message = ServerMessage::RoomChanged { seq, room, by };
@@ -667,7 +741,75 @@ impl Room {
         let mut effects = vec![broadcast(message), Effect::SummaryChanged];
         effects.extend(self.update_host_presence(now));
         effects.extend(self.enforce_mutes(Some(&by), now));
+        effects.extend(self.update_window(now));
+        effects.extend(self.tell_host_presence(now));
         effects
+    }
+
+    /// Makes an invite for a role below that of the member who asks.
+    fn create_invite(
+        &mut self,
+        by: Moderator,
+        index: usize,
+        id: InviteId,
+        draft: InviteDraft<Nickname>,
+        now: Now,
+    ) -> Vec<Effect> {
+        if draft.role >= self.role(index).max(Role::Speaker) || draft.role > self.role(index) {
+            return refuse(by.connection, ErrorCode::NotAllowed);
+        }
+        let lasts_ms = draft.lasts_s.map(|seconds| i64::from(seconds) * 1000);
+        let invite = StoredInvite {
+            id,
+            by: by.id.clone(),
+            role: draft.role,
+            name: draft.name,
+            expires: lasts_ms.map(|lasts| now.unix_ms.saturating_add(lasts)),
+            uses: draft.uses,
+            used: 0,
+        };
+        self.record(by, AuthorityEvent::Invite(invite), now)
+    }
+
+    /// The list of invites for the member at this socket, if they are still here.
+    fn invites_for(
+        &self,
+        connection: ConnectionId,
+        created: Option<InviteId>,
+        now: Now,
+    ) -> Vec<Effect> {
+        let index = self.members.iter().position(|m| m.is_at(connection));
+        let answer = index.map(|index| self.invites_answer(index, connection, created, now));
+        answer.into_iter().collect()
+    }
+
+    /// The list of invites for a member: all of them, or their own if the member does not moderate.
+    fn invites_answer(
+        &self,
+        index: usize,
+        connection: ConnectionId,
+        created: Option<InviteId>,
+        now: Now,
+    ) -> Effect {
+        let (me, moderates) = (&self.members[index].person.id, self.role(index).moderates());
+        let invites = self.authority.invites(now.unix_ms);
+        let invites = invites.filter(|invite| moderates || invite.by == *me);
+        let invites = invites.map(|invite| Invite {
+            id: invite.id.clone(),
+            token: self.rules.invite_key.token(&self.name, &invite.id),
+            role: invite.role,
+            name: invite.name.clone(),
+            expires: invite.expires,
+            uses: invite.uses,
+            used: invite.used,
+        });
+        Effect::Send {
+            connection,
+            message: ServerMessage::Invites {
+                invites: invites.collect(),
+                created,
+            },
+        }
     }
 
     /// Notes whether a host is here. A co-host, the longest here first, acts as host when none was
@@ -785,7 +927,14 @@ fn required_by_moderation(request: &ModerationRequest) -> (Action, Option<&Parti
         ModerationRequest::ListBans => (Action::LiftBan, None),
         ModerationRequest::ClearMessages => (Action::ClearMessages, None),
         ModerationRequest::Announce(_) => (Action::Announce, None),
-        ModerationRequest::SetRoom(_) => (Action::ChangeSettings, None),
+        ModerationRequest::SetRoom(_) | ModerationRequest::SetPassword(_) => {
+            (Action::ChangeSettings, None)
+        }
+        ModerationRequest::Admit(_) | ModerationRequest::Deny { .. } => (Action::Admit, None),
+        ModerationRequest::CreateInvite { .. } | ModerationRequest::ListInvites => {
+            (Action::Invite, None)
+        }
+        ModerationRequest::RevokeInvite(_) => (Action::RevokeInvite, None),
         ModerationRequest::EndMeeting => (Action::EndMeeting, None),
     }
 }

@@ -8,7 +8,7 @@
 use super::{
     command::{
         CallRequest, Command, ConnectionId, Departure, Effect, Join, ModerationRequest, Moderator,
-        Now, RoomRequest,
+        Now, RoomRequest, Visitor,
     },
     history::History,
     presence::AwayMember,
@@ -22,6 +22,7 @@ use crate::{
     server::{
         authority::{Authority, AuthorityEvent},
         identity::participant_id,
+        invites::InviteKey,
         rooms::{RoomError, RoomRules},
         store::{NewRecord, Recorded},
     },
@@ -193,6 +194,7 @@ impl Model {
             empty_within: Duration::from_secs(10),
             started: now - Duration::from_secs(3600),
             ice_servers: Arc::default(),
+            invite_key: InviteKey::new([7; 32]),
         };
         let name = RoomName::parse("team").expect("valid");
         let epoch = Epoch::parse("e").expect("valid");
@@ -285,7 +287,7 @@ impl Model {
             Outcome::Refused => Ok(Recorded::Refused(ErrorCode::TooManyEntries)),
             Outcome::Stored => match self.stored.apply(&record.event, record.at) {
                 Ok(true) => {
-                    let takes_seq = !matches!(record.event, AuthorityEvent::HostKey(_));
+                    let takes_seq = !matches!(record.event, AuthorityEvent::Claim { .. });
                     self.seq += u64::from(takes_seq);
                     Ok(Recorded::Applied(takes_seq.then_some(self.seq)))
                 }
@@ -302,7 +304,7 @@ impl Model {
     /// Notes what a durable record means by the rules.
     fn note(&mut self, event: &AuthorityEvent, expected: BTreeSet<usize>) {
         match event {
-            AuthorityEvent::HostKey(_) => {}
+            AuthorityEvent::Claim { .. } => {}
             AuthorityEvent::Role { id, role } => {
                 self.given.insert(Self::of(id), *role);
             }
@@ -325,6 +327,11 @@ impl Model {
                 }
                 None => {}
             },
+            AuthorityEvent::Password { .. }
+            | AuthorityEvent::Admit(_)
+            | AuthorityEvent::Invite(_)
+            | AuthorityEvent::RevokeInvite(_)
+            | AuthorityEvent::UseInvite { .. } => {}
         }
     }
 
@@ -341,17 +348,17 @@ impl Model {
         let was_here = self.sockets.contains_key(&who);
         let join = Join {
             connection,
-            session: session(who),
-            id: Self::id(who),
-            nickname: Nickname::parse("Ann").expect("valid"),
-            seen: None,
-            host_key: match shown {
-                Shown::Nothing => None,
-                Shown::TheKey => Some(key("k")),
-                Shown::AnotherKey => Some(key("x")),
+            visitor: Visitor {
+                host_key: match shown {
+                    Shown::Nothing => None,
+                    Shown::TheKey => Some(key("k")),
+                    Shown::AnotherKey => Some(key("x")),
+                },
+                ..Visitor::new(session(who), Nickname::parse("Ann").expect("valid"))
             },
+            seen: None,
             fresh_key: key("f"),
-            network: None,
+            opening: SettingsChange::default(),
         };
         let was_away = self.is_away(who);
         let is_co_host = self.given.get(&who) == Some(&Role::CoHost);
@@ -478,8 +485,8 @@ impl Model {
             self.answer(Outcome::Stored);
             self.check();
         }
-        if let Some(hash) = self.room.unstored_key.clone() {
-            let event = AuthorityEvent::HostKey(hash);
+        if let Some((host_key, opening)) = self.room.unstored_claim.clone() {
+            let event = AuthorityEvent::Claim { host_key, opening };
             assert_eq!(self.stored.apply(&event, 1), Ok(true), "it was not stored");
         }
         assert_eq!(self.room.authority, self.stored);

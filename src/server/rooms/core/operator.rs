@@ -116,14 +116,15 @@ impl Room {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Nickname, RoomName};
+    use crate::protocol::{Nickname, RoomName, SettingsChange};
     use crate::server::{
         authority::{Authority, new_host_key},
         identity::{new_session_token, participant_id},
+        invites::InviteKey,
         rooms::{
             RoomRules,
             core::{
-                command::{Command, ConnectionId, Departure, Join},
+                command::{Command, ConnectionId, Departure, Join, Visitor},
                 history::History,
             },
         },
@@ -150,6 +151,7 @@ mod tests {
             empty_within: Duration::from_secs(10),
             started: Instant::now(),
             ice_servers: [].into(),
+            invite_key: InviteKey::new([7; 32]),
         };
         let name = RoomName::parse("team").expect("valid");
         let epoch = Epoch::parse("e").expect("valid");
@@ -165,13 +167,10 @@ mod tests {
             let id = participant_id(&session);
             let join = Join {
                 connection: ConnectionId(connection),
-                id: id.clone(),
-                session,
-                nickname: Nickname::parse("Ann").expect("valid"),
+                visitor: Visitor::new(session, Nickname::parse("Ann").expect("valid")),
                 seen: None,
-                host_key: None,
                 fresh_key: new_host_key(),
-                network: None,
+                opening: SettingsChange::default(),
             };
             room.handle(Command::Join(join), now());
             id

@@ -8,15 +8,16 @@
 
 use super::{
     budget::MemberBudget,
-    command::{ConnectionId, Departure, Effect, Join, Now},
+    command::{ConnectionId, Departure, Effect, Join, Now, Visitor},
     history::MissedEvents,
+    lobby::Socket,
     moderation::{Moderated, Told},
     room::{ConnectionState, Member, Room, broadcast, broadcast_except, refuse},
 };
 use crate::{
     protocol::{
         Action, CloseCode, Epoch, ErrorCode, HostKey, Joined, MAX_FRAME_BYTES, Mode, Nickname,
-        Person, Seq, ServerMessage,
+        ParticipantId, Person, Seq, ServerMessage, SessionToken,
     },
     server::authority::{AuthorityEvent, HostKeyHash},
 };
@@ -26,7 +27,7 @@ use std::time::Instant;
 const JOINED_FRAME_BYTES: usize = 1024;
 /// Places beyond the capacity of a room for its hosts and co-hosts, who are needed most where
 /// strangers fill the room. 4: a host's devices and some co-hosts.
-const HOST_RESERVE: usize = 4;
+pub(super) const HOST_RESERVE: usize = 4;
 /// Minimum number of bytes for history in a `joined` frame: one message of 4000 characters of four
 /// bytes, and its envelope.
 const MIN_HISTORY_BYTES: usize = 20 * 1024;
@@ -45,83 +46,56 @@ pub(super) struct AwayMember {
 }
 
 impl Room {
-    /// Admits a person, or gives a member a new socket.
+    /// Lets a person in or wait, refuses them, or gives a member a new socket.
     pub(super) fn join(&mut self, join: Join, now: Now) -> Vec<Effect> {
-        match self.index_of(&join.id) {
+        match self.index_of(&join.visitor.id) {
             Some(index) => self.replace_connection(index, join, now),
-            None => match self.refusal_of(&join, now) {
-                Some(code) => vec![Effect::RefuseJoin {
-                    connection: join.connection,
-                    code,
-                }],
-                None => self.admit(join, now),
-            },
+            None => self.join_from_outside(join, now),
         }
-    }
-
-    /// Why a person who is not here may not enter; nothing if they may. Neither a ban nor a lock
-    /// keeps out who holds the key.
-    fn refusal_of(&self, join: &Join, now: Now) -> Option<ErrorCode> {
-        let holds_key = self.holds_key(join);
-        let mut bans = self.authority.bans(now.unix_ms);
-        if !holds_key && bans.any(|ban| ban.is_about(&join.id, join.network)) {
-            return Some(ErrorCode::Banned);
-        }
-        if !holds_key && !self.is_away(join) && !self.authority.admits(&join.id) {
-            return Some(ErrorCode::RoomLocked);
-        }
-        let moderates = holds_key || self.authority.role_of(&join.id).moderates();
-        let reserve = if moderates { HOST_RESERVE } else { 0 };
-        let is_full = self.members.len() >= self.rules.capacity + reserve;
-        is_full.then_some(ErrorCode::RoomFull)
-    }
-
-    /// Whether the person is expected back.
-    fn is_away(&self, join: &Join) -> bool {
-        self.away.iter().any(|away| away.person.id == join.id)
-    }
-
-    /// Whether the person shows the host key of the room.
-    fn holds_key(&self, join: &Join) -> bool {
-        let hash = join.host_key.as_ref().map(HostKeyHash::of);
-        hash.is_some_and(|hash| self.authority.is_host_key(&hash))
     }
 
     /// Gives a new room its host key: the one that the first person presents, or a fresh one.
     /// Returns the key, and the effects that store its hash.
-    fn claim(&mut self, join: &Join, now: Now) -> Option<(HostKey, Vec<Effect>)> {
+    pub(super) fn claim(&mut self, join: &Join, now: Now) -> Option<(HostKey, Vec<Effect>)> {
         if !std::mem::take(&mut self.is_unclaimed) {
             return None;
         }
-        let key = join
-            .host_key
-            .clone()
-            .unwrap_or_else(|| join.fresh_key.clone());
-        let hash = HostKeyHash::of(&key);
+        let key = join.visitor.host_key.as_ref().unwrap_or(&join.fresh_key);
+        let (host_key, opening) = (HostKeyHash::of(key), join.opening);
         // The person is a host at once; the store makes it last.
-        let event = AuthorityEvent::HostKey(hash.clone());
+        let event = AuthorityEvent::Claim {
+            host_key: host_key.clone(),
+            opening,
+        };
         let _ = self.authority.apply(&event, now.unix_ms);
-        self.unstored_key = Some(hash);
-        let stored = self.store_key(now);
-        Some((key, stored.into_iter().collect()))
+        self.unstored_claim = Some((host_key, opening));
+        let stored = self.store_claim(now);
+        Some((key.clone(), stored.into_iter().collect()))
     }
 
-    /// Adds a member and sends `entered` to the others.
-    fn admit(&mut self, join: Join, now: Now) -> Vec<Effect> {
-        let back = self.is_returning(&join, now);
-        let claimed = self.claim(&join, now);
-        let (key, stored) = claimed.unzip();
-        let back_from = self.away.iter().find(|away| away.person.id == join.id);
+    /// Adds a member and sends `entered` to the others. `key` is the host key that the member gets.
+    pub(super) fn admit(
+        &mut self,
+        visitor: Visitor,
+        socket: Socket,
+        key: Option<HostKey>,
+        now: Now,
+    ) -> Vec<Effect> {
+        let back = self.is_returning(&visitor.id, socket.seen.as_ref(), now);
+        let holds_key = key.is_some() || self.holds_key(&visitor);
+        let back_from = self.away.iter().find(|away| away.person.id == visitor.id);
         let moderated = back_from.map(|away| away.moderated).unwrap_or_default();
-        self.away.retain(|away| away.person.id != join.id);
-        let person = Person::new(join.id.clone(), join.nickname.clone());
+        self.away.retain(|away| away.person.id != visitor.id);
+        let person = Person::new(visitor.id, visitor.nickname);
+        let connection = socket.connection;
         self.members.push(Member {
-            holds_key: key.is_some() || self.holds_key(&join),
+            holds_key,
             moderated,
             told: Told::default(),
-            network: join.network,
+            network: visitor.network,
+            invite: visitor.invite,
             person: person.clone(),
-            connection_state: ConnectionState::Connected(join.connection),
+            connection_state: ConnectionState::Connected(connection),
             call: None,
             typing_sent_at: None,
             budget: MemberBudget::new(self.rules.p2p_max),
@@ -136,33 +110,40 @@ impl Room {
             role: self.role(index),
         };
         let mut effects = vec![
-            self.join_answer(index, &join, key),
-            broadcast_except(join.connection, entered),
+            self.join_answer(index, visitor.session, &socket, key),
+            broadcast_except(connection, entered),
             Effect::SummaryChanged,
         ];
         effects.extend(presence);
-        effects.extend(stored.into_iter().flatten());
+        effects.extend(self.update_window(now));
+        effects.extend(self.show_lobby(index));
+        effects.extend(self.tell_host_presence(now));
         effects
     }
 
     /// Whether a person is away, or was here before the server restarted.
-    fn is_returning(&self, join: &Join, now: Now) -> bool {
+    fn is_returning(&self, id: &ParticipantId, seen: Option<&(Epoch, Seq)>, now: Now) -> bool {
         let restarted = now.instant < self.rules.started + self.rules.away;
-        let seen = join.seen.as_ref();
-        self.is_away(join) || (restarted && seen.is_some_and(|(epoch, _)| *epoch == self.epoch))
+        self.is_away(id) || (restarted && seen.is_some_and(|(epoch, _)| *epoch == self.epoch))
     }
 
     /// Gives a member a new socket and closes the former one. The others are notified of a new
     /// nickname only.
     fn replace_connection(&mut self, index: usize, join: Join, now: Now) -> Vec<Effect> {
-        let connected = ConnectionState::Connected(join.connection);
+        let Join {
+            connection,
+            visitor,
+            seen,
+            ..
+        } = join;
+        let connected = ConnectionState::Connected(connection);
         let former = std::mem::replace(&mut self.members[index].connection_state, connected);
         // A new nickname counts against the same rate limit as `nickname`, so that a client cannot
         // bypass it by reconnecting.
-        let is_same = self.members[index].person.nickname == join.nickname;
+        let is_same = self.members[index].person.nickname == visitor.nickname;
         let may_rename = is_same
             || (self.may(index, Action::ChangeNickname, None) && self.try_announce(index, now));
-        let renamed = may_rename.then(|| self.set_nickname(index, join.nickname.clone()));
+        let renamed = may_rename.then(|| self.set_nickname(index, visitor.nickname.clone()));
         let mut effects = Vec::new();
         if let ConnectionState::Connected(connection) = former {
             effects.push(Effect::Close {
@@ -170,28 +151,37 @@ impl Room {
                 code: CloseCode::Replaced,
             });
         }
-        let shows_key = self.holds_key(&join) && !self.members[index].holds_key;
+        let shows_key = self.holds_key(&visitor) && !self.members[index].holds_key;
         self.members[index].holds_key |= shows_key;
-        self.members[index].network = join.network;
-        effects.push(self.join_answer(index, &join, None));
+        self.members[index].network = visitor.network;
+        let socket = Socket { connection, seen };
+        effects.push(self.join_answer(index, visitor.session, &socket, None));
+        effects.extend(self.show_lobby(index));
         if shows_key {
             effects.push(self.role_changed(index));
             effects.extend(self.update_host_presence(now));
             effects.extend(self.enforce_mutes(None, now));
         }
         let renamed = renamed.flatten();
-        effects.extend(renamed.map(|message| broadcast_except(join.connection, message)));
+        effects.extend(renamed.map(|message| broadcast_except(connection, message)));
+        effects.extend(self.tell_host_presence(now));
         effects
     }
 
     /// The answer to `join`.
-    fn join_answer(&mut self, index: usize, join: &Join, host_key: Option<HostKey>) -> Effect {
+    fn join_answer(
+        &mut self,
+        index: usize,
+        session: SessionToken,
+        socket: &Socket,
+        host_key: Option<HostKey>,
+    ) -> Effect {
         let (people, call) = (self.people(), self.call());
         let roles = self.roles();
         let told = self.to_tell(index);
         self.members[index].told = told;
         let bytes = history_bytes(&people, call.len(), roles.len());
-        let missed = self.missed(join, bytes);
+        let missed = self.missed(socket.seen.as_ref(), bytes);
         let resumed = missed.is_some();
         let (history, changed, more) = match missed {
             Some(MissedEvents { messages, changed }) => (messages, changed, false),
@@ -201,8 +191,8 @@ impl Room {
             }
         };
         let joined = Joined {
-            me: join.id.clone(),
-            session: join.session.clone(),
+            me: self.members[index].person.id.clone(),
+            session,
             epoch: self.epoch.clone(),
             seq: self.history.seq(),
             resumed,
@@ -219,15 +209,15 @@ impl Room {
             host_key,
         };
         Effect::Send {
-            connection: join.connection,
+            connection: socket.connection,
             message: ServerMessage::Joined(joined),
         }
     }
 
     /// The events since the last one that the client has seen, if all of them are known and fit
     /// into the frame.
-    fn missed(&self, join: &Join, bytes: usize) -> Option<MissedEvents> {
-        let (epoch, seen): &(Epoch, Seq) = join.seen.as_ref()?;
+    fn missed(&self, seen: Option<&(Epoch, Seq)>, bytes: usize) -> Option<MissedEvents> {
+        let (epoch, seen) = seen?;
         let known = *epoch == self.epoch;
         known.then(|| self.history.since(*seen, bytes)).flatten()
     }
@@ -279,7 +269,8 @@ impl Room {
         now: Now,
     ) -> Vec<Effect> {
         let Some(index) = self.members.iter().position(|m| m.is_at(connection)) else {
-            return Vec::new();
+            let left = departure == Departure::Left;
+            return self.on_lobby_disconnected(connection, left, now);
         };
         match departure {
             Departure::Left => self.remove_member(index, false, now),
@@ -320,6 +311,10 @@ impl Room {
             effects.extend(self.remove_member(index, false, now));
         }
         effects.extend(self.retain_away(|away| away.until > now.instant));
+        effects.extend(self.tick_lobby(now));
+        if self.window.due().is_some_and(|due| due <= now.instant) {
+            effects.extend(self.update_window(now));
+        }
         effects.extend(self.send_due_subscriptions(now));
         let presence = self.update_host_presence(now);
         if !presence.is_empty() {
@@ -363,6 +358,7 @@ impl Room {
         }));
         effects.push(Effect::SummaryChanged);
         effects.extend(self.update_host_presence(now));
+        effects.extend(self.tell_host_presence(now));
         if self.away.len() > self.rules.capacity {
             let longest = self.away[0].person.id.clone();
             effects.extend(self.retain_away(|away| away.person.id != longest));
@@ -373,7 +369,11 @@ impl Room {
     /// Removes all away people, if the room has no members.
     pub(super) fn forget_away(&mut self) -> Vec<Effect> {
         match self.members.is_empty() {
-            true => self.retain_away(|_| false),
+            true => {
+                let mut effects = self.retain_away(|_| false);
+                effects.extend(self.empty_lobby(CloseCode::Restarting));
+                effects
+            }
             false => Vec::new(),
         }
     }

@@ -7,7 +7,7 @@
 use super::{
     command::{
         CallRequest, ChatRequest, Command, ConnectionId, Departure, Effect, Join, Now, RequestId,
-        Requester, RoomRequest,
+        Requester, RoomRequest, Visitor,
     },
     history::History,
     operator::OperatorCommand,
@@ -17,11 +17,13 @@ use crate::server::rooms::{RoomError, RoomRules};
 use crate::{
     protocol::{
         ChatDraft, ChatMessage, ChatText, Devices, Emoji, Epoch, ErrorCode, Leg, MessageId, Mode,
-        Nickname, ParticipantId, Person, RoomName, Seq, ServerMessage, SessionToken, Signal,
+        Nickname, ParticipantId, Person, RoomName, Seq, ServerMessage, SessionToken,
+        SettingsChange, Signal,
     },
     server::{
         authority::{Authority, new_host_key},
         identity::participant_id,
+        invites::InviteKey,
         store::{Appended, Change, Changed, Edit, NewMessage},
     },
 };
@@ -261,6 +263,7 @@ impl World {
             empty_within: Duration::from_secs(10),
             started: Instant::now(),
             ice_servers: Arc::default(),
+            invite_key: InviteKey::new([7; 32]),
         };
         let room = |number: usize| {
             let name = RoomName::parse(&format!("room {number}")).expect("valid");
@@ -462,13 +465,10 @@ impl World {
             room,
             Command::Join(Join {
                 connection,
-                session,
-                id,
-                nickname,
+                visitor: Visitor::new(session, nickname),
                 seen,
-                host_key: None,
                 fresh_key: new_host_key(),
-                network: None,
+                opening: SettingsChange::default(),
             }),
         );
     }
@@ -523,7 +523,10 @@ impl World {
                         .push((room, Waiting::Append(requester, message)));
                 }
                 Effect::Media(_) => {}
-                Effect::Record { .. } | Effect::ClearMessages { .. } => {
+                Effect::Record { .. }
+                | Effect::ClearMessages { .. }
+                | Effect::Hold { .. }
+                | Effect::Release { .. } => {
                     panic!("no member of these rooms is a host");
                 }
                 Effect::Change { connection, change } => {

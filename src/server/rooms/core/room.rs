@@ -8,21 +8,25 @@
 use super::{
     budget::{BroadcastBudget, MemberBudget, bucket_for_people},
     call::CallSession,
-    command::{ChatRequest, Command, ConnectionId, Effect, Now, RoomRequest},
+    command::{ChatRequest, Command, ConnectionId, Effect, Join, Now, RoomRequest},
     history::History,
+    lobby::Lobby,
     moderation::{HostPresence, Moderated, Told},
     presence::AwayMember,
+    window::WindowTimer,
 };
 use crate::{
     protocol::{
-        Epoch, ErrorCode, IceServer, MAX_FRAME_BYTES, Mode, ParticipantId, Person, RoomName,
-        RoomSummary, ServerMessage, Wanted,
+        Epoch, ErrorCode, IceServer, InviteId, MAX_FRAME_BYTES, Mode, ParticipantId, Person,
+        RoomName, RoomSummary, ServerMessage, SettingsChange, Wanted,
     },
     server::{
         authority::{Authority, HostKeyHash},
         error::refusal,
+        invites::InviteKey,
         limits::ROOM_OFFERS,
         net::Network,
+        password_hasher::PasswordHash,
         rooms::RoomSnapshot,
         token_bucket::TokenBucket,
     },
@@ -57,6 +61,8 @@ pub struct RoomRules {
     pub started: Instant,
     /// ICE servers for everybody who enters the call.
     pub ice_servers: Arc<[IceServer]>,
+    /// Signs the invites of every room.
+    pub invite_key: InviteKey,
 }
 
 /// Whether a member has a socket.
@@ -95,6 +101,8 @@ pub(super) struct Member {
     pub told: Told,
     /// The network of the member; nothing for an address that is exempt from limits.
     pub network: Option<Network>,
+    /// The invite by which the member came.
+    pub invite: Option<InviteId>,
 }
 
 impl Member {
@@ -108,7 +116,7 @@ impl Member {
 #[derive(Debug)]
 pub struct Room {
     /// The name, which never changes.
-    name: RoomName,
+    pub(super) name: RoomName,
     /// The log that `seq` counts in.
     pub(super) epoch: Epoch,
     /// The end of the log.
@@ -135,10 +143,16 @@ pub struct Room {
     pub(super) authority: Authority,
     /// Whether the next member gets the host key.
     pub(super) is_unclaimed: bool,
-    /// The hash of the host key, until the store has it.
-    pub(super) unstored_key: Option<HostKeyHash>,
+    /// The host key and the settings that the room opened with, until the store has them.
+    pub(super) unstored_claim: Option<(HostKeyHash, SettingsChange)>,
     /// Whether a host is here.
     pub(super) host_presence: HostPresence,
+    /// Who waits until a host admits them.
+    pub(super) lobby: Lobby,
+    /// Who enters by an invite whose use the store has not answered yet.
+    pub(super) entering: Vec<Join>,
+    /// When the room opens or closes, or warns that it closes.
+    pub(super) window: WindowTimer,
 }
 
 impl Room {
@@ -152,7 +166,10 @@ impl Room {
     ) -> Self {
         Self {
             is_unclaimed: authority.is_none(),
-            unstored_key: None,
+            unstored_claim: None,
+            lobby: Lobby::default(),
+            entering: Vec::new(),
+            window: WindowTimer::default(),
             authority: authority.unwrap_or_default(),
             host_presence: HostPresence::default(),
             name,
@@ -227,12 +244,15 @@ impl Room {
         let away = self.away.iter().map(|away| away.until);
         let deadlines = unconnected.chain(away).chain(subscriptions);
         let deadlines = deadlines.chain(self.p2p_at);
-        deadlines.chain(self.acting_host_at()).min()
+        let deadlines = deadlines.chain(self.acting_host_at());
+        let deadlines = deadlines.chain(self.lobby.next_deadline());
+        deadlines.chain(self.window.due()).min()
     }
 
     /// Whether the room has no members and no away people, and no pending answer of the store.
     pub fn is_idle(&self) -> bool {
-        self.members.is_empty() && self.away.is_empty() && self.pending == 0
+        let is_empty = self.members.is_empty() && self.away.is_empty() && self.lobby.is_empty();
+        is_empty && self.pending == 0
     }
 
     /// The counts that the welcome page shows.
@@ -244,9 +264,19 @@ impl Room {
         }
     }
 
-    /// Whether the list of open rooms may show the room: it is not locked.
+    /// Whether the list of open rooms may show the room.
     pub fn is_listed(&self) -> bool {
-        !self.authority.settings().locked
+        !self.authority.is_hidden()
+    }
+
+    /// Whether this participant has entered.
+    pub fn is_here(&self, id: &ParticipantId) -> bool {
+        self.index_of(id).is_some()
+    }
+
+    /// The hash of the room's password.
+    pub fn password(&self) -> Option<PasswordHash> {
+        self.authority.password().cloned()
     }
 
     /// The room as its page shows it before the page has a socket.
@@ -260,9 +290,22 @@ impl Room {
             epoch: self.epoch.clone(),
             seq: self.history.seq(),
             call: self.call(),
-            locked: self.authority.settings().locked,
-            full: self.members.len() >= self.rules.capacity,
+            locked: self.authority.is_hidden(),
+            full: self.members.len() >= self.capacity(),
         }
+    }
+
+    /// Most people in the room.
+    pub(super) fn capacity(&self) -> usize {
+        let of_room = self.authority.settings().capacity;
+        let of_room = of_room.map_or(usize::MAX, |capacity| capacity as usize);
+        of_room.min(self.rules.capacity)
+    }
+
+    /// Whether a socket belongs to somebody who waits to enter.
+    fn is_outside(&self, connection: ConnectionId) -> bool {
+        let enters = |join: &Join| join.connection == connection;
+        self.lobby.is_at(connection) || self.entering.iter().any(enters)
     }
 
     /// Everybody here, in order of arrival.
@@ -299,7 +342,10 @@ impl Room {
         now: Now,
     ) -> Vec<Effect> {
         let Some(index) = self.members.iter().position(|m| m.is_at(connection)) else {
-            return Vec::new();
+            return match self.is_outside(connection) {
+                true => vec![refuse_request(connection, &request, ErrorCode::NotJoined)],
+                false => Vec::new(),
+            };
         };
         if let Err(code) = self.authorize(index, &request) {
             return vec![refuse_request(connection, &request, code)];

@@ -3,7 +3,7 @@
 use super::{
     command::{
         CallRequest, ChatRequest, Command, ConnectionId, Departure, Effect, Join, Now, RequestId,
-        Requester, RoomRequest,
+        Requester, RoomRequest, Visitor,
     },
     history::{History, MissedEvents},
     room::Room,
@@ -12,12 +12,13 @@ use crate::server::rooms::{RoomError, RoomRules};
 use crate::{
     protocol::{
         ChatDraft, ChatMessage, ChatText, Devices, Epoch, ErrorCode, Leg, MAX_FRAME_BYTES,
-        MediaOffer, MessageId, Mode, Nickname, Person, RoomName, Seq, ServerMessage, Source,
-        Wanted,
+        MediaOffer, MessageId, Mode, Nickname, Person, RoomName, Seq, ServerMessage,
+        SettingsChange, Source, Wanted,
     },
     server::{
         authority::{Authority, new_host_key},
         identity::{new_session_token, participant_id},
+        invites::InviteKey,
         limits::ROOM_PENDING,
         sfu::{self, Offer, PeerKey},
         store::Page,
@@ -45,6 +46,7 @@ fn room_for(p2p_max: usize, hide_addresses: bool) -> Room {
         empty_within: Duration::from_secs(10),
         started: Instant::now() - Duration::from_secs(3600),
         ice_servers: [].into(),
+        invite_key: InviteKey::new([7; 32]),
     };
     let name = RoomName::parse("team").expect("valid");
     Room::new(
@@ -60,13 +62,10 @@ fn join(connection: u64) -> Command {
     let session = new_session_token();
     Command::Join(Join {
         connection: ConnectionId(connection),
-        id: participant_id(&session),
-        session,
-        nickname: Nickname::parse("Ann").expect("valid"),
+        visitor: Visitor::new(session, Nickname::parse("Ann").expect("valid")),
         seen: None,
-        host_key: None,
         fresh_key: new_host_key(),
-        network: None,
+        opening: SettingsChange::default(),
     })
 }
 
@@ -325,15 +324,13 @@ fn a_return_within_two_minutes_or_after_a_restart_is_marked_as_back() {
     let seen = Some((Epoch::parse("e").expect("valid"), 0));
     let ben = Join {
         seen,
-        host_key: None,
         fresh_key: new_host_key(),
-        network: None,
         ..ann
     };
     assert_eq!(back_flag_of_join(&mut fresh, &ben, 1, at(3)), Some(true));
     let epoch = Epoch::parse("other").expect("valid");
     let cleo = Join {
-        id: participant_id(&new_session_token()),
+        visitor: Visitor::new(new_session_token(), Nickname::parse("Cleo").expect("valid")),
         seen: Some((epoch, 0)),
         ..ben
     };

@@ -11,6 +11,7 @@
 use super::{
     command::{
         ChatRequest, Command, ConnectionId, Departure, Effect, Join, Now, Requester, RoomRequest,
+        Visitor,
     },
     history::History,
     room::Room,
@@ -19,11 +20,12 @@ use crate::server::rooms::RoomRules;
 use crate::{
     protocol::{
         ChatMessage, ChatText, ClientMessage, Epoch, JoinRequest, MessageId, Nickname, Resume,
-        RoomName, Seq, ServerMessage, SessionToken,
+        RoomName, Seq, ServerMessage, SessionToken, SettingsChange,
     },
     server::{
         authority::{Authority, new_host_key},
         identity::participant_id,
+        invites::InviteKey,
         store::{Appended, Change, Changed, Edit, NewMessage, Page},
     },
     state::{RoomState, outbox::Outbox},
@@ -206,6 +208,7 @@ impl World {
                 empty_within: Duration::from_secs(10),
                 started: self.now,
                 ice_servers: Arc::default(),
+                invite_key: InviteKey::new([7; 32]),
             };
             self.room = Some(self.disk.load(rules));
         }
@@ -313,13 +316,10 @@ impl World {
                 nickname, resume, ..
             }) => Command::Join(Join {
                 connection,
-                id: participant_id(&session),
-                session,
-                nickname: Nickname::parse(&nickname).expect("valid"),
+                visitor: Visitor::new(session, Nickname::parse(&nickname).expect("valid")),
                 seen: resume.map(|resume| (resume.epoch, resume.seq)),
-                host_key: None,
                 fresh_key: new_host_key(),
-                network: None,
+                opening: SettingsChange::default(),
             }),
             ClientMessage::Chat(draft) => {
                 let draft = draft.parse().expect("valid");
@@ -414,7 +414,10 @@ impl World {
     fn run(&mut self, effect: Effect) {
         match effect {
             Effect::Media(_) => {}
-            Effect::Record { .. } | Effect::ClearMessages { .. } => {
+            Effect::Record { .. }
+            | Effect::ClearMessages { .. }
+            | Effect::Hold { .. }
+            | Effect::Release { .. } => {
                 panic!("no client of the simulation is a host");
             }
             Effect::Append { requester, message } if self.sabotage == Some(Sabotage::EarlyAck) => {

@@ -27,6 +27,8 @@ use tokio::time::Instant;
 pub struct Connections {
     /// The queue towards each socket.
     outboxes: HashMap<ConnectionId, Outbox>,
+    /// The queue towards each socket that is held back: only messages to it alone are for it.
+    held: HashMap<ConnectionId, Outbox>,
     /// Pending broadcasts in order, each with the socket that it skips.
     pending: Vec<(Frames, Option<ConnectionId>)>,
     /// Bytes of `pending`.
@@ -44,6 +46,7 @@ impl Connections {
     pub fn new(metrics: RoomMetrics) -> Self {
         Self {
             outboxes: HashMap::new(),
+            held: HashMap::new(),
             pending: Vec::new(),
             pending_bytes: 0,
             throttle: BroadcastThrottle::new(Instant::now()),
@@ -59,9 +62,30 @@ impl Connections {
         slow
     }
 
+    /// Holds a socket back from broadcasts.
+    pub fn hold(&mut self, connection: ConnectionId) {
+        if let Some(outbox) = self.outboxes.remove(&connection) {
+            self.held.insert(connection, outbox);
+        }
+    }
+
+    /// Lets a held socket take part, after the pending broadcasts, which are not for it.
+    pub fn release(&mut self, connection: ConnectionId) -> Vec<ConnectionId> {
+        match self.held.remove(&connection) {
+            Some(outbox) => self.add(connection, outbox),
+            None => Vec::new(),
+        }
+    }
+
     /// Removes a socket that is closed.
     pub fn forget(&mut self, connection: ConnectionId) {
-        self.outboxes.remove(&connection);
+        drop(self.remove(connection));
+    }
+
+    /// Removes a socket, which may be held back.
+    fn remove(&mut self, connection: ConnectionId) -> Option<Outbox> {
+        let held = self.held.remove(&connection);
+        self.outboxes.remove(&connection).or(held)
     }
 
     /// Sends a message to one socket.
@@ -75,9 +99,9 @@ impl Connections {
             true => Vec::new(),
             false => self.flush(),
         };
-        let full = self
-            .outboxes
-            .get(&connection)
+        let outbox = self.outboxes.get(&connection);
+        let full = outbox
+            .or_else(|| self.held.get(&connection))
             .is_some_and(|outbox| outbox.put(Frames::of(message)).is_err());
         slow.extend(full.then(|| self.close_slow(connection)));
         slow
@@ -152,7 +176,7 @@ impl Connections {
     /// Closes a socket and removes it.
     pub fn close(&mut self, connection: ConnectionId, code: CloseCode) -> Vec<ConnectionId> {
         let slow = self.flush();
-        if let Some(outbox) = self.outboxes.remove(&connection) {
+        if let Some(outbox) = self.remove(connection) {
             outbox.close(code);
         }
         slow
@@ -190,7 +214,7 @@ impl Connections {
 
     /// Closes a socket whose queue is full and removes it.
     fn close_slow(&mut self, connection: ConnectionId) -> ConnectionId {
-        if let Some(outbox) = self.outboxes.remove(&connection) {
+        if let Some(outbox) = self.remove(connection) {
             outbox.close_slow();
         }
         connection
