@@ -14,7 +14,7 @@ use super::{
     clock::Moment,
     config::RetentionLimits,
     context::AppContext,
-    store::{Expiry, StoreError},
+    store::{Expiry, RoomRetention, StoreError},
 };
 use crate::protocol::RoomName;
 use guard::{ClockState, Decision, Share, SweepGuard, is_confirmed};
@@ -48,14 +48,10 @@ impl SweepStatus {
     }
 }
 
-/// Sweeps at once and then every `sweep_every`, until the server stops. Ends at once if every
-/// message is kept for ever.
+/// Sweeps at once and then every `sweep_every`, until the server stops.
 pub async fn run(context: AppContext) {
     let mut stopping = context.stopping.clone();
     let sweeps = async {
-        if context.config.retention.is_for_ever() {
-            return;
-        }
         let mut sweeper = Sweeper::new(context.clone());
         loop {
             match sweeper.sweep(Moment::now()).await {
@@ -110,7 +106,8 @@ impl Sweeper {
     /// The store failed; the next sweep deletes the rest.
     pub async fn sweep(&mut self, now: Moment) -> Result<u64, StoreError> {
         let context = self.context.clone();
-        if !context.config.retention.is_by_age() {
+        let by_age = context.config.retention.is_by_age();
+        if !by_age && !context.store.any_keeps_days().await? {
             return sweep(&context, now.wall_ms, false).await;
         }
         let confirmed_at = context.store.sweep_confirmed_at().await?;
@@ -171,13 +168,13 @@ async fn share(context: &AppContext, now_ms: i64) -> Result<Share, StoreError> {
     let mut after = 0;
     loop {
         let rooms = context.store.rooms(after, ROOMS_PAGE).await?;
-        let Some((last, _)) = rooms.last() else {
+        let Some(last) = rooms.last() else {
             return Ok(share);
         };
-        after = *last;
-        for (_, name) in &rooms {
-            if let Some(expiry) = expiry(context.config.retention.of(name), now_ms, true) {
-                let (due, total) = context.store.count_due(name, expiry).await?;
+        after = last.row;
+        for room in &rooms {
+            if let Some(expiry) = expiry(limits_of(context, room), now_ms, true) {
+                let (due, total) = context.store.count_due(&room.name, expiry).await?;
                 share.add(due, total);
             }
         }
@@ -194,14 +191,14 @@ pub async fn sweep(context: &AppContext, now_ms: i64, by_age: bool) -> Result<u6
     let mut after = 0;
     loop {
         let rooms = context.store.rooms(after, ROOMS_PAGE).await?;
-        let Some((last, _)) = rooms.last() else {
+        let Some(last) = rooms.last() else {
             break;
         };
-        after = *last;
-        for (_, name) in &rooms {
-            let expiry = expiry(context.config.retention.of(name), now_ms, by_age);
+        after = last.row;
+        for room in &rooms {
+            let expiry = expiry(limits_of(context, room), now_ms, by_age);
             if let Some(expiry) = expiry {
-                deleted += sweep_room(context, name, expiry).await?;
+                deleted += sweep_room(context, &room.name, expiry).await?;
             }
         }
     }
@@ -234,6 +231,17 @@ async fn sweep_room(
         context.rooms.on_deleted(name, deleted_seqs).await;
     }
     Ok(deleted)
+}
+
+/// The limits of a room: those of the operator, and the days of its hosts where these are fewer.
+fn limits_of(context: &AppContext, room: &RoomRetention) -> RetentionLimits {
+    let limits = context.config.retention.of(&room.name);
+    let of_operator = Some(limits.days).filter(|days| *days > 0);
+    let days = of_operator.into_iter().chain(room.keep_days).min();
+    RetentionLimits {
+        days: days.unwrap_or_default(),
+        ..limits
+    }
 }
 
 /// Which messages are expired at this time; nothing if every message is kept.

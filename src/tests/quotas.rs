@@ -365,7 +365,7 @@ async fn stored(app: &TestApp) -> Vec<String> {
     let rooms = app.context.store.rooms(0, 1000).await.expect("read");
     rooms
         .into_iter()
-        .map(|(_, name)| name.to_string())
+        .map(|room| room.name.to_string())
         .collect()
 }
 

@@ -2,14 +2,15 @@
 
 use super::harness::{DEADLINE, TestApp, draft, long_timing, short_timing};
 use crate::{
-    protocol::{ClientMessage, Nickname, Person, RoomName, Seq, ServerMessage},
+    protocol::{ClientMessage, Nickname, Person, RoomName, Seq, ServerMessage, SettingsChange},
     server::{
         AppContext,
+        authority::AuthorityEvent,
         clock::Moment,
         config::{Config, Retention, RetentionLimits},
         new_session_token, participant_id,
         retention::{self, Sweeper},
-        store::{self, NewMessage, StoreError},
+        store::{self, NewMessage, NewRecord, Recorded, StoreError},
     },
 };
 use std::{sync::Arc, time::Duration};
@@ -321,4 +322,48 @@ async fn a_large_share_waits_for_the_operator_while_deletion_by_count_continues(
     confirmed.expect("noted");
     assert_eq!(sweeper.sweep(now).await.expect("swept"), 170);
     assert_eq!(context.sweeps.waiting(), None);
+}
+
+#[tokio::test]
+async fn the_hosts_of_a_room_shorten_its_retention_and_never_lengthen_it() {
+    let app = TestApp::start().await;
+    for (room, keep_days) in [("short", 7), ("long", 3000)] {
+        for days in [40, 20, 2] {
+            store_message(&app, room, days, "hello").await;
+        }
+        let record = NewRecord {
+            event: AuthorityEvent::Settings {
+                change: SettingsChange {
+                    retention_days: Some(Some(keep_days)),
+                    ..SettingsChange::default()
+                },
+                admitted: Vec::new(),
+            },
+            at: 0,
+        };
+        let recorded = app.context.store.record(&name(room), record).await;
+        assert!(matches!(recorded, Ok(Recorded::Applied(_))), "{recorded:?}");
+    }
+    for days in [40, 2] {
+        store_message(&app, "other", days, "hello").await;
+    }
+    let counts = async || {
+        let mut counts = Vec::new();
+        for room in ["short", "long", "other"] {
+            counts.push(seqs(&app, room).await.len());
+        }
+        counts
+    };
+    // Without a setting of the operator.
+    let forever = context_with_retention(&app, RetentionLimits::default(), &[]);
+    assert!(app.context.store.any_keeps_days().await.expect("read"));
+    swept(&forever).await.expect("swept");
+    assert_eq!(counts().await, [1, 3, 2]);
+    let month = RetentionLimits {
+        days: 30,
+        messages: 0,
+    };
+    let context = context_with_retention(&app, month, &[]);
+    swept(&context).await.expect("swept");
+    assert_eq!(counts().await, [1, 2, 1]);
 }

@@ -41,12 +41,6 @@ impl Retention {
         limits.copied().unwrap_or(self.defaults)
     }
 
-    /// Whether nothing is ever deleted.
-    pub fn is_for_ever(&self) -> bool {
-        let mut all = self.rooms.values().chain([&self.defaults]);
-        all.all(|limits| *limits == RetentionLimits::default())
-    }
-
     /// Whether anything is ever deleted because of its age.
     pub fn is_by_age(&self) -> bool {
         let mut all = self.rooms.values().chain([&self.defaults]);

@@ -407,13 +407,9 @@ fn a_room_can_have_its_own_retention() {
     };
     assert_eq!(of("회의 실"), limits(0, 5));
     assert_eq!((of("log"), of("else")), (limits(30, 9), limits(30, 9)));
-    assert!(!config.retention.is_for_ever());
-    assert!(
-        resolve(&[], &[], "")
-            .expect("accepted")
-            .retention
-            .is_for_ever()
-    );
+    assert!(config.retention.is_by_age());
+    let unset = resolve(&[], &[], "").expect("accepted");
+    assert!(!unset.retention.is_by_age());
 }
 
 #[test]

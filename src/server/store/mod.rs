@@ -58,7 +58,7 @@ pub use restore::{Restored, restore};
 pub use rights::{Rights, RightsError, check_rights, make_directory};
 pub use room_list::{COUNTED, StoredRoom};
 pub use status::{Cause, FailedCommit};
-pub use sweep::{Expired, Expiry};
+pub use sweep::{Expired, Expiry, RoomRetention};
 pub use sweep_record::{SweepRecord, WaitingSweep, confirm_sweep};
 
 use crate::protocol::{ChatDraft, ChatMessage, Epoch, Person, RoomName, Seq};
@@ -337,13 +337,23 @@ impl Store {
         self.invite_key.clone()
     }
 
-    /// Stored rooms with their row ids, in ascending order after `after`. Row ids start at 1.
+    /// Stored rooms, in ascending order of their row ids after `after`. Row ids start at 1.
     ///
     /// # Errors
     /// The database failed; a retry is safe.
-    pub async fn rooms(&self, after: i64, limit: u32) -> Result<Vec<(i64, RoomName)>, StoreError> {
+    pub async fn rooms(&self, after: i64, limit: u32) -> Result<Vec<RoomRetention>, StoreError> {
         self.readers
             .run(move |connection| sweep::rooms(connection, after, limit))
+            .await
+    }
+
+    /// Whether the hosts of any room want its messages to be deleted by age.
+    ///
+    /// # Errors
+    /// The database failed; a retry is safe.
+    pub async fn any_keeps_days(&self) -> Result<bool, StoreError> {
+        self.readers
+            .run(|connection| sweep::any_keeps_days(connection))
             .await
     }
 

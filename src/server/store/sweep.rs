@@ -25,19 +25,47 @@ pub struct Expired {
     pub seq: Seq,
 }
 
-/// Stored rooms with their row ids, in ascending order after `after`.
+/// A stored room, and the retention that its hosts have set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomRetention {
+    /// The row id of the room.
+    pub row: i64,
+    /// The name of the room.
+    pub name: RoomName,
+    /// For how many days its hosts want messages to be kept.
+    pub keep_days: Option<u32>,
+}
+
+/// The retention that the hosts of a room have set, or `NULL`. A text that is not JSON has none.
+const KEEP_DAYS: &str =
+    "CASE WHEN json_valid(authority) THEN authority ->> '$.settings.retention_days' END";
+
+/// Stored rooms, in ascending order of their row ids after `after`.
 pub fn rooms(
     connection: &Connection,
     after: i64,
     limit: u32,
-) -> Result<Vec<(i64, RoomName)>, StoreError> {
-    let query = "SELECT id, name FROM rooms WHERE id > ?1 ORDER BY id LIMIT ?2";
-    let mut statement = connection.prepare_cached(query)?;
+) -> Result<Vec<RoomRetention>, StoreError> {
+    let query = format!(
+        "SELECT id, name, {KEEP_DAYS} AS keep_days FROM rooms WHERE id > ?1 ORDER BY id LIMIT ?2"
+    );
+    let mut statement = connection.prepare_cached(&query)?;
     let rooms = statement.query_map(params![after, limit], |row| {
-        let name = RoomName::from_stored(&reader::stored_text(row, "name")?);
-        Ok((row.get("id")?, name))
+        Ok(RoomRetention {
+            row: row.get("id")?,
+            name: RoomName::from_stored(&reader::stored_text(row, "name")?),
+            // A value that is no number is none.
+            keep_days: row.get::<_, Option<u32>>("keep_days").unwrap_or_default(),
+        })
     })?;
     Ok(rooms.collect::<Result<Vec<_>, _>>()?)
+}
+
+/// Whether the hosts of any room want its messages to be deleted by age.
+pub fn any_keeps_days(connection: &Connection) -> Result<bool, StoreError> {
+    let query = format!("SELECT EXISTS (SELECT 1 FROM rooms WHERE {KEEP_DAYS} IS NOT NULL)");
+    let mut statement = connection.prepare_cached(&query)?;
+    Ok(statement.query_row([], |row| row.get(0))?)
 }
 
 /// The oldest expired messages of a room.

@@ -447,7 +447,7 @@ async fn a_room_whose_rows_break_current_rules_can_be_read_swept_and_exported() 
     let written = export(&database, &odd, Format::Markdown, &mut text);
     assert_eq!(written.expect("written"), 3);
     let rooms = store.rooms(0, 9).await.expect("read");
-    let names: Vec<_> = rooms.into_iter().map(|(_, name)| name).collect();
+    let names: Vec<_> = rooms.into_iter().map(|room| room.name).collect();
     assert_eq!(names, [room("a"), odd.clone()]);
     let expiry = Expiry {
         before_ms: None,
@@ -485,7 +485,7 @@ async fn of_many_rooms_that_begin_in_one_commit_as_many_are_stored_as_may_be() {
     assert_eq!(store.stored_rooms(), 3);
     assert_eq!(store.rooms(0, 100).await.expect("read").len(), 3);
     // Rooms that are stored go on, and the count is the same after a restart.
-    let (_, first) = store.rooms(0, 1).await.expect("read").remove(0);
+    let first = store.rooms(0, 1).await.expect("read").remove(0).name;
     store
         .append(&first, message(2, "more"))
         .await
