@@ -121,11 +121,13 @@ impl Session {
         }
     }
 
-    /// Connects as `nickname`. In an effect only.
-    pub fn connect(self, nickname: Nickname) {
+    /// Connects as `nickname`. `private`: whether the room is to be unlisted, if this participant
+    /// opens it. In an effect only.
+    pub fn connect(self, nickname: Nickname, private: bool) {
         #[cfg(feature = "hydrate")]
         {
-            let controller = RoomController::start(self.room, self.call, self.name(), nickname);
+            let (room, call) = (self.room, self.call);
+            let controller = RoomController::start(room, call, self.name(), nickname, private);
             let before = self.replace_driver_state(DriverState::Running(controller.clone()));
             if let Some(DriverState::Pending(commands)) = before {
                 commands
@@ -134,7 +136,7 @@ impl Session {
             }
         }
         #[cfg(not(feature = "hydrate"))]
-        let _ = nickname;
+        let _ = (nickname, private);
     }
 
     /// Leaves the room: the others are notified at once.

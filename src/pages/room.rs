@@ -15,7 +15,7 @@ use crate::components::{
 use crate::i18n::*;
 use crate::pages::CallPage;
 use crate::paths;
-use crate::protocol::{Nickname, RoomName};
+use crate::protocol::{Nickname, PRIVATE_FRAGMENT, RoomName};
 use crate::session::Session;
 use crate::state::call::CallState;
 use crate::state::log::Log;
@@ -95,10 +95,13 @@ fn OpenRoom(
     provide_context(session);
     let hydration = Hydration::provide();
     let zone = expect_context::<TimeZone>();
+    // The router knows the fragment before the browser shows it.
+    let fragment = use_location().hash;
     Effect::new(move || {
         if hydration.is_over() {
             zone.ask_browser();
-            session.connect(nickname.clone());
+            let private = *fragment.read_untracked() == PRIVATE_FRAGMENT;
+            session.connect(nickname.clone(), private);
         }
     });
     on_cleanup(move || session.disconnect());

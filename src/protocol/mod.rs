@@ -79,7 +79,7 @@ pub use media::{
 };
 pub use names::{
     ChatText, MAX_ANNOUNCEMENT_CHARS, MAX_CHAT_CHARS, MAX_NICKNAME_CHARS, MAX_REASON_CHARS,
-    MAX_ROOM_NAME_CHARS, NameError, Nickname, RoomName,
+    MAX_ROOM_NAME_CHARS, NameError, Nickname, PRIVATE_FRAGMENT, RoomName,
 };
 pub use refusal::{REFUSAL_HEADER, Refusal};
 pub use roles::{Action, Denial, Feature, FeatureSet, Powers, Requirement, Role, permit};

@@ -15,8 +15,7 @@ use serde::{Deserialize, Serialize};
 pub const MAX_ROOM_NAME_CHARS: usize = 64;
 /// Longest nickname, in Unicode scalar values.
 pub const MAX_NICKNAME_CHARS: usize = 32;
-/// Ends the address of a room that is to be unlisted, if the person who opens it is the first one
-/// there. A browser sends no fragment to a server.
+/// Ends the address of a room that is to be unlisted, if the participant who follows it opens the room.
 pub const PRIVATE_FRAGMENT: &str = "#private";
 /// Longest chat message, in Unicode scalar values.
 pub const MAX_CHAT_CHARS: usize = 4000;
@@ -117,7 +116,7 @@ impl RoomName {
         format!("/room/{}", self.path_segment())
     }
 
-    /// The path that a person follows to open a private room.
+    /// The path to the room's page for a participant who opens it as a private room.
     pub fn private_path(&self) -> String {
         [&self.path(), PRIVATE_FRAGMENT].concat()
     }

@@ -1,13 +1,12 @@
 //! The link that makes its holder a host: `/room/{name}#host={key}`.
 //!
-//! A browser sends no fragment to a server. The page removes it from the address at once, so that
-//! the key stays neither in the history nor in an address that somebody copies.
+//! The page removes the key from its address at once.
 
+use crate::browser::dom::address::{fragment, remove_fragment};
 use crate::browser::dom::storage;
 use crate::paths::{self, address};
 use crate::protocol::{HostKey, RoomName};
 use std::cell::RefCell;
-use wasm_bindgen::JsValue;
 
 /// The start of the fragment.
 const FRAGMENT: &str = "#host=";
@@ -45,14 +44,9 @@ pub fn draw() -> Option<HostKey> {
 
 /// Removes a host key from the address of the page. `None` if there is no valid one.
 pub fn take_from_address() -> Option<HostKey> {
-    let window = web_sys::window()?;
-    let location = window.location();
-    let fragment = location.hash().ok()?;
+    let fragment = fragment()?;
     let key = fragment.strip_prefix(FRAGMENT)?;
-    let (path, query) = (location.pathname().ok()?, location.search().ok()?);
-    let history = window.history().ok()?;
-    let state = history.state().unwrap_or(JsValue::NULL);
-    let _ = history.replace_state_with_url(&state, "", Some(&format!("{path}{query}")));
+    let _ = remove_fragment();
     HostKey::parse(key).ok()
 }
 

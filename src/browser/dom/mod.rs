@@ -1,5 +1,6 @@
 //! Features of the page and the device, one file each, independent of rooms and calls.
 
+pub mod address;
 pub mod announcer;
 pub mod clipboard;
 pub mod clock;

@@ -7,7 +7,7 @@ use crate::browser::net::fetch;
 use crate::browser::net::transport::Transport;
 use crate::browser::net::websocket::{Socket, TransportEvent};
 use crate::browser::room::controller::{RoomController, millis};
-use crate::protocol::{ClientMessage, Epoch, HostKey, JoinRequest, Resume};
+use crate::protocol::{Access, ClientMessage, Epoch, HostKey, JoinRequest, Resume, SettingsChange};
 use crate::state::connection::{
     BANNER_DELAY, JOIN_TIMEOUT, Phase, Reason, ReconnectPlan, Refused, SILENCE_TIMEOUT,
 };
@@ -97,11 +97,16 @@ impl RoomController {
         });
         let (room, nickname) = (self.room.to_string(), self.nickname.borrow().to_string());
         let host_key = self.host_key(resume.is_none());
+        let opening = self.opens_private.get().then(|| SettingsChange {
+            access: Some(Access::Unlisted),
+            ..SettingsChange::default()
+        });
         self.send(&ClientMessage::Join(JoinRequest {
             room,
             nickname,
             resume,
             host_key,
+            opening,
             ..JoinRequest::default()
         }));
     }

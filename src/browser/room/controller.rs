@@ -4,11 +4,11 @@ use super::connection::UpgradeAttempt;
 use crate::browser::call::{CallController, Media};
 use crate::browser::dom::clock::steady_ms;
 use crate::browser::dom::js::Listener;
-use crate::browser::dom::{host_link, storage};
+use crate::browser::dom::{address, host_link, storage};
 use crate::browser::net::transport::Transport;
 use crate::protocol::{
-    ClientMessage, Devices, ErrorCode, HostKey, Joined, Nickname, ParticipantId, RoomName, Seq,
-    ServerMessage, SessionToken,
+    ClientMessage, Devices, ErrorCode, HostKey, Joined, Nickname, PRIVATE_FRAGMENT, ParticipantId,
+    RoomName, Seq, ServerMessage, SessionToken,
 };
 use crate::state::call::CallState;
 use crate::state::connection::{PING_INTERVAL, Phase, Refused};
@@ -34,6 +34,8 @@ pub struct RoomController {
     pub(super) session: RefCell<Option<SessionToken>>,
     /// The host key of a link, until the server has said whether it is right.
     pub(super) host_key: RefCell<Option<HostKey>>,
+    /// Whether the room is to be unlisted, if this participant opens it. False once it is joined.
+    pub(super) opens_private: Cell<bool>,
     pub(super) transport: RefCell<Option<Transport>>,
     /// The transport of the next attempt.
     pub(super) transport_choice: RefCell<TransportChoice>,
@@ -70,12 +72,14 @@ pub(super) fn millis(duration: Duration) -> u32 {
 }
 
 impl RoomController {
-    /// Starts connecting to `room`; resumes the stored session of this tab, if any.
+    /// Starts connecting to `room`; resumes the stored session of this tab, if any. `private`:
+    /// whether the room is to be unlisted, if this participant opens it.
     pub fn start(
         state: Store<RoomState>,
         call: Store<CallState>,
         room: RoomName,
         nickname: Nickname,
+        private: bool,
     ) -> Rc<Self> {
         let identity = storage::identity(&room);
         let nickname = identity
@@ -88,6 +92,7 @@ impl RoomController {
             nickname: RefCell::new(nickname),
             session: RefCell::new(identity.map(|known| known.session)),
             host_key: RefCell::new(host_link::taken(&room)),
+            opens_private: Cell::new(private),
             room,
             transport: RefCell::new(None),
             transport_choice: RefCell::default(),
@@ -258,6 +263,10 @@ impl RoomController {
         self.hold_off();
         self.call.on_live();
         self.on_role_known(joined);
+        // Not earlier: a page that is reloaded before it has joined has to know it again.
+        if self.opens_private.take() && address::fragment().as_deref() == Some(PRIVATE_FRAGMENT) {
+            let _ = address::remove_fragment();
+        }
     }
 
     fn listen(&self) {
