@@ -5,6 +5,7 @@ export class Welcome {
   readonly nickname: Locator;
   readonly roomName: Locator;
   readonly join: Locator;
+  readonly openPrivate: Locator;
   readonly openRooms: Locator;
 
   constructor(
@@ -14,6 +15,7 @@ export class Welcome {
     this.nickname = page.getByRole('textbox', { name: words.nickname });
     this.roomName = page.getByRole('textbox', { name: words.roomName });
     this.join = page.getByRole('button', { name: words.join });
+    this.openPrivate = page.getByRole('button', { name: words.openPrivate });
     this.openRooms = page.getByRole('list', { name: words.openRooms });
   }
 

@@ -16,6 +16,17 @@ test('without JavaScript the form joins the room', async ({ person, name }) => {
   await expect(ann.room.heading).toContainText(name);
 });
 
+test('without JavaScript the button for a private room leads to one with a proposed name', async ({ person }) => {
+  const ann = await person('Ann', plain);
+  await ann.page.goto('/');
+  await ann.welcome.openPrivate.click();
+  await ann.page.waitForURL(/\/room\/[a-z]+-[a-z]+-[a-z]+-[a-z2-7]{4}(#|$)/);
+  await expect(ann.room.heading).toContainText(new URL(ann.page.url()).pathname.split('/')[2]!);
+  await ann.room.message.fill('anybody here?');
+  await ann.room.send.click();
+  await ann.room.sees('anybody here?');
+});
+
 test('without JavaScript an invalid name is explained and stays in its field', async ({ person }) => {
   const ann = await person('Ann', plain);
   await enters(ann, 'x'.repeat(65));

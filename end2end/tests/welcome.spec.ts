@@ -111,3 +111,53 @@ test('a room name may contain Korean, spaces, emoji and punctuation', async ({ p
   await ben.room.says('hello');
   await ann.room.sees('hello');
 });
+
+const PROPOSED = { en: /^[a-z]+-[a-z]+-[a-z]+-[a-z2-7]{4}$/, ko: /^[가-힣]+-[가-힣]+-[가-힣]+-[a-z2-7]{4}$/ };
+const roomIn = (url: string) => decodeURIComponent(new URL(url).pathname.split('/')[2] ?? '');
+
+for (const locale of ['en', 'ko'] as const) {
+  test(`a private room has a name that nobody guesses, and asks to be unlisted (${locale})`, async ({ person }) => {
+    const ann = await person('Ann', { locale });
+    const joins: { opening?: object }[] = [];
+    ann.page.on('websocket', (socket) =>
+      socket.on('framesent', ({ payload }) => {
+        const frame = JSON.parse(payload.toString());
+        if (frame.type === 'join') joins.push(frame);
+      }),
+    );
+    await ann.welcome.open();
+    await ann.welcome.nickname.fill('Ann');
+    await expect(ann.welcome.openPrivate).toHaveAccessibleDescription(/\S{2,}/);
+    await ann.welcome.openPrivate.click();
+    await ann.page.waitForURL((url) => PROPOSED[locale].test(roomIn(url.href)));
+    const room = roomIn(ann.page.url());
+    await expect(ann.room.heading).toContainText(room);
+    await ann.room.expectLive();
+    expect(joins).toEqual([expect.objectContaining({ room, opening: { access: 'unlisted' } })]);
+    await expect.poll(() => new URL(ann.page.url()).hash, 'the address to copy').toBe('');
+  });
+}
+
+test('a page that is reloaded before it has joined still asks for an unlisted room', async ({ person }) => {
+  const ann = await person('Ann');
+  const openings: unknown[] = [];
+  let reachable = false;
+  await ann.page.routeWebSocket(/\/ws$/, (socket) => {
+    const server = reachable ? socket.connectToServer() : undefined;
+    socket.onMessage((message) => {
+      const frame = JSON.parse(message.toString());
+      if (frame.type === 'join') openings.push(frame.opening);
+      server?.send(message);
+    });
+  });
+  const hash = () => new URL(ann.page.url()).hash;
+  await ann.welcome.open();
+  await ann.welcome.openPrivate.click();
+  await expect.poll(() => openings.length).toBe(1);
+  await expect.poll(hash).toBe('#private');
+  reachable = true;
+  await ann.page.reload();
+  await ann.room.expectLive();
+  expect(openings).toEqual([{ access: 'unlisted' }, { access: 'unlisted' }]);
+  await expect.poll(hash).toBe('');
+});

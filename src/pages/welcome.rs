@@ -117,6 +117,20 @@ fn JoinForm(
                 {words!(i18n, welcome.join)}
                 <Icon name=IconName::Forward />
             </button>
+            <div class="field">
+                <button
+                    class="button"
+                    type="submit"
+                    name="private"
+                    value="1"
+                    aria-describedby="private-hint"
+                >
+                    {words!(i18n, welcome.open_private)}
+                </button>
+                <p class="field__hint" id="private-hint">
+                    {words!(i18n, welcome.private_hint)}
+                </p>
+            </div>
         </form>
     }
 }

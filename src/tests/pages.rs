@@ -1,7 +1,9 @@
 //! Headers of pages, and the page without script.
 
-use super::harness::{DEADLINE, TestApp, form, status};
-use crate::protocol::RoomName;
+use super::harness::{DEADLINE, TestApp, form, status, without_markers};
+use crate::protocol::{
+    Access, ClientMessage, JoinRequest, RoomName, ServerMessage, SettingsChange,
+};
 use tokio::time::timeout;
 
 /// The value of a header of a response, if it has one.
@@ -226,4 +228,62 @@ async fn a_typed_name_of_a_private_room_is_used_as_typed() {
         let location = leads_to(&app, BROWSER, refused).await;
         assert!(location.starts_with("/?nickname="), "{location}");
     }
+}
+
+#[tokio::test]
+async fn the_welcome_page_offers_a_private_room_after_the_button_that_enter_presses() {
+    let app = TestApp::start().await;
+    for (language, join, private) in [
+        ("en", "Join room", "Open a private room"),
+        ("ko", "방 들어가기", "비공개 방 열기"),
+    ] {
+        for plain in ["", "&plain=1"] {
+            let page = app.get(&format!("/?lang={language}{plain}")).await;
+            let page = without_markers(&page);
+            let buttons: Vec<_> = page.split("type=\"submit\"").skip(1).collect();
+            assert_eq!(buttons.len(), 2, "{page}");
+            let text = |button: &str| {
+                let (_, text) = button.split_once('>').unwrap_or_default();
+                text.split('<').next().unwrap_or_default().trim().to_owned()
+            };
+            assert_eq!([text(buttons[0]), text(buttons[1])], [join, private]);
+            let (attributes, _) = buttons[1].split_once('>').expect("a tag");
+            assert!(attributes.contains("name=\"private\""), "{attributes}");
+            assert!(
+                attributes.contains("aria-describedby=\"private-hint\""),
+                "{attributes}"
+            );
+            assert!(page.contains("id=\"private-hint\""), "{page}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_room_that_is_opened_unlisted_is_not_in_the_list_that_others_see() {
+    let app = TestApp::start().await;
+    let mut ann = app.connect().await;
+    ann.send(&ClientMessage::Join(JoinRequest {
+        room: "quiet".into(),
+        nickname: "Ann".into(),
+        opening: Some(SettingsChange {
+            access: Some(Access::Unlisted),
+            ..SettingsChange::default()
+        }),
+        ..JoinRequest::default()
+    }))
+    .await;
+    ann.wait_for(|message| matches!(message, ServerMessage::Joined(_)).then_some(()))
+        .await;
+    // The list is published after both have come.
+    let _ben = app.join("garden", "Ben").await;
+    let mut rooms = app.context.rooms.watch();
+    let listed = rooms.wait_for(|list| !list.rooms.is_empty());
+    let listed = timeout(DEADLINE, listed).await.expect("in time");
+    let listed: Vec<_> = listed
+        .expect("runs")
+        .rooms
+        .iter()
+        .map(|room| room.name.to_string())
+        .collect();
+    assert_eq!(listed, ["garden"]);
 }
