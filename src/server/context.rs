@@ -106,6 +106,7 @@ impl AppContext {
             started: std::time::Instant::now(),
             ice_servers: config.ice_servers.clone(),
             invite_key: store.invite_key(),
+            claim_rooms: config.claim_rooms,
         };
         let rooms = Rooms::new(
             store.clone(),

@@ -5,7 +5,7 @@ use super::{
     harness::{DEADLINE, TestApp, form, long_timing, status, until},
 };
 use crate::{
-    protocol::{ClientMessage, RoomName, ServerMessage},
+    protocol::{ClientMessage, HostKey, JoinRequest, Role, RoomName, ServerMessage},
     server::{limits::Timing, metrics::IcePath, store},
 };
 use std::time::Duration;
@@ -457,6 +457,37 @@ async fn a_closed_room_closes_its_sockets_and_may_be_opened_again() {
     let ann = app.join("team", "Ann").await;
     assert_eq!(ann.joined().people.len(), 1);
     assert_eq!(ann.joined().history.len(), 1, "the messages are kept");
+}
+
+#[tokio::test]
+async fn the_operator_gets_a_host_key_of_any_room_that_is_open_or_stored() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    ann.send_chat("kept").await;
+    let former = ann.joined().host_key.clone();
+    let app = app.restart().await;
+    let mut browser = Browser::becomes_operator(&app).await;
+    assert_eq!(browser.does("new_host_key", "room=none").await, "not_there");
+    let token = browser.token().await;
+    let body = format!("action=new_host_key&token={token}&room=team");
+    let answer = browser.posts("/admin/action", &body).await;
+    assert_eq!(status(&answer), 303);
+    let location = header(&answer, "location");
+    let key = location.strip_prefix("/room/team#host=").expect("the link");
+    let app = app.restart().await;
+    let role = async |host_key| {
+        let mut client = app.connect().await;
+        let request = JoinRequest {
+            room: "team".to_owned(),
+            nickname: "Op".to_owned(),
+            host_key,
+            ..JoinRequest::default()
+        };
+        client.join_as(ClientMessage::Join(request)).await;
+        client.joined().role
+    };
+    assert_eq!(role(HostKey::parse(key).ok()).await, Role::Host);
+    assert_eq!(role(former).await, Role::Guest, "the former key");
 }
 
 #[tokio::test]

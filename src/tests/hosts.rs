@@ -158,6 +158,15 @@ async fn a_room_that_was_stored_without_a_host_has_none() {
     let joined = ann.joined();
     assert_eq!((joined.role, &joined.host_key), (Role::Guest, &None));
     assert!(!joined.room.hosted);
+
+    // Unless the operator lets somebody present take the key.
+    let data = app.stop_and_keep().await;
+    let app = TestApp::start_in(data, &["--claim-rooms", "on"]).await;
+    let ben = app.join("team", "Ben").await;
+    assert_eq!(ben.joined().role, Role::Host);
+    assert!(ben.joined().host_key.is_some());
+    let cleo = app.join("team", "Cleo").await;
+    assert_eq!(cleo.joined().role, Role::Guest);
 }
 
 #[tokio::test]

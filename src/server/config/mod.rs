@@ -92,6 +92,8 @@ pub struct Config {
     pub max_rooms: usize,
     /// Whether anybody may see which rooms are open.
     pub list_rooms: bool,
+    /// Whether a stored room without a host gives its key to the next who enters.
+    pub claim_rooms: bool,
     /// Proxies whose forwarding headers are trusted.
     pub trusted_proxies: TrustedProxies,
     /// Sockets from one address (or IPv6 /64), loopback excepted.
@@ -173,7 +175,8 @@ impl Config {
             log_format: layers.log_format()?,
             room_capacity: layers.number("room-capacity", 1..=2000, "people")?,
             max_rooms: layers.number("max-rooms", 1..=1_000_000, "rooms")?,
-            list_rooms: layers.list_rooms()?,
+            list_rooms: layers.on_or_off("list-rooms")?,
+            claim_rooms: layers.on_or_off("claim-rooms")?,
             trusted_proxies: layers.trusted_proxies()?,
             sockets_per_address: layers.number("sockets-per-address", 1..=20_000, "sockets")?,
             max_connections: layers.number("max-connections", 1..=1_000_000, "connections")?,

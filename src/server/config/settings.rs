@@ -165,7 +165,7 @@ pub(super) fn help_text(help: &str, variable: &str, default: &str) -> String {
 }
 
 /// Every setting, in the order of `--help`.
-pub(super) const SETTINGS: [Setting; 48] = [
+pub(super) const SETTINGS: [Setting; 49] = [
     Setting::new(
         "listen",
         "IP:PORT",
@@ -404,6 +404,13 @@ pub(super) const SETTINGS: [Setting; 48] = [
         DefaultValue::Both("on", "off"),
         "Whether the welcome page lists the open rooms: on or off. Without the list a room is \
          found by its name only",
+    ),
+    Setting::new(
+        "claim-rooms",
+        "on|off",
+        DefaultValue::Value("off"),
+        "Whether a room that was stored before rooms had hosts gives its host key to the next who \
+         enters: on or off",
     ),
     Setting::new(
         "trusted-proxies",

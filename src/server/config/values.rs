@@ -486,14 +486,14 @@ impl Layers {
         self.parse("log-format", "text or json", parse)
     }
 
-    /// Whether the open rooms are listed.
-    pub fn list_rooms(&self) -> Result<bool, ConfigError> {
+    /// A setting that is on or off.
+    pub fn on_or_off(&self, setting: &'static str) -> Result<bool, ConfigError> {
         let parse = |text: &str| match text {
             "on" => Some(true),
             "off" => Some(false),
             _ => None,
         };
-        self.parse("list-rooms", "on or off", parse)
+        self.parse(setting, "on or off", parse)
     }
 
     /// The access rights of the data directory.

@@ -5,8 +5,9 @@ use super::{
     backups::{self, BackupError, BackupName},
 };
 use crate::{
-    protocol::{ChatText, MAX_ANNOUNCEMENT_CHARS, ParticipantId, RoomName},
+    protocol::{ChatText, HostKey, MAX_ANNOUNCEMENT_CHARS, ParticipantId, RoomName},
     server::{
+        authority::new_host_key,
         clock::Moment,
         context::AppContext,
         doctor,
@@ -36,6 +37,8 @@ pub enum Action {
     RemovePerson(RoomName, ParticipantId),
     /// Announce something in every open room.
     Announce(ChatText),
+    /// Give a room a new host key, which makes the operator a host.
+    NewHostKey(RoomName, HostKey),
     /// Delete every message of a room.
     DeleteHistory(RoomName),
     /// Make a backup in the data directory.
@@ -64,6 +67,8 @@ pub enum ActionKind {
     RemovePerson,
     /// The kind of [`Action::Announce`].
     Announce,
+    /// The kind of [`Action::NewHostKey`].
+    NewHostKey,
     /// The kind of [`Action::DeleteHistory`].
     DeleteHistory,
     /// The kind of [`Action::MakeBackup`].
@@ -88,6 +93,8 @@ pub enum Outcome {
     PersonRemoved,
     /// The announcement is sent.
     Announced,
+    /// The room has a new host key.
+    HostKeySet,
     /// The messages are deleted.
     HistoryDeleted,
     /// The messages are being deleted.
@@ -147,6 +154,7 @@ impl Action {
                     false => return Err(BadForm::Text),
                 }
             }
+            ActionKind::NewHostKey => Self::NewHostKey(room()?, new_host_key()),
             ActionKind::DeleteHistory => Self::DeleteHistory(room()?),
             ActionKind::MakeBackup => Self::MakeBackup,
             ActionKind::DeleteBackup => {
@@ -169,6 +177,7 @@ impl Action {
             Self::CloseRoom(_) => ActionKind::CloseRoom,
             Self::RemovePerson(..) => ActionKind::RemovePerson,
             Self::Announce(_) => ActionKind::Announce,
+            Self::NewHostKey(..) => ActionKind::NewHostKey,
             Self::DeleteHistory(_) => ActionKind::DeleteHistory,
             Self::MakeBackup => ActionKind::MakeBackup,
             Self::DeleteBackup(_) => ActionKind::DeleteBackup,
@@ -185,6 +194,7 @@ impl Action {
             Self::CloseRoom(_)
             | Self::RemovePerson(..)
             | Self::Announce(_)
+            | Self::NewHostKey(..)
             | Self::DeleteHistory(_)
             | Self::MakeBackup
             | Self::DeleteBackup(_)
@@ -196,9 +206,10 @@ impl Action {
     /// The room whose page shows the outcome; nothing if [`Self::page`] does.
     pub fn room(&self) -> Option<&RoomName> {
         match self {
-            Self::CloseRoom(room) | Self::RemovePerson(room, _) | Self::DeleteHistory(room) => {
-                Some(room)
-            }
+            Self::CloseRoom(room)
+            | Self::RemovePerson(room, _)
+            | Self::NewHostKey(room, _)
+            | Self::DeleteHistory(room) => Some(room),
             Self::Announce(_)
             | Self::MakeBackup
             | Self::DeleteBackup(_)
@@ -211,7 +222,9 @@ impl Action {
     /// What the log names beside the kind.
     fn subject(&self) -> String {
         match self {
-            Self::CloseRoom(room) | Self::DeleteHistory(room) => room.to_string(),
+            Self::CloseRoom(room) | Self::NewHostKey(room, _) | Self::DeleteHistory(room) => {
+                room.to_string()
+            }
             Self::RemovePerson(room, person) => format!("{} · {}", room, person.as_str()),
             Self::Announce(text) => text.to_string(),
             Self::DeleteBackup(name) => name.as_str().to_owned(),
@@ -248,6 +261,10 @@ pub async fn run(context: &AppContext, action: Action, session: i64) -> Outcome 
             // Busy rooms get it a moment later.
             long(&context.operator.announcing, Outcome::Announced, work).await
         }
+        Action::NewHostKey(room, key) => {
+            let is_set = context.rooms.set_host_key(&room, &key).await;
+            done(is_set, Outcome::HostKeySet)
+        }
         Action::DeleteHistory(room) => delete_history(context, room).await,
         Action::MakeBackup => make_backup(context).await,
         Action::DeleteBackup(name) => delete_backup(context, name).await,
@@ -265,6 +282,7 @@ pub async fn run(context: &AppContext, action: Action, session: i64) -> Outcome 
         Outcome::RoomClosed
         | Outcome::PersonRemoved
         | Outcome::Announced
+        | Outcome::HostKeySet
         | Outcome::HistoryDeleted
         | Outcome::HistoryGoing
         | Outcome::BackupMade

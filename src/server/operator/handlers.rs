@@ -153,10 +153,16 @@ pub async fn act(
         Err(BadForm::Other) => return StatusCode::BAD_REQUEST.into_response(),
     };
     let (kind, page, room) = (action.kind(), action.page(), action.room().cloned());
+    let host_link = match &action {
+        Action::NewHostKey(room, key) => Some(format!("{}#host={}", room.path(), key.expose())),
+        _ => None,
+    };
     let outcome = action::run(&context, action, signed_in.session.id).await;
-    let mut response = match &room {
-        Some(room) => see("/admin/room", &[("name", room.as_str())], outcome),
-        None => see(page, &[], outcome),
+    let mut response = match (&room, host_link) {
+        // Browsers keep the key on the device, and send no fragment to a server.
+        (Some(_), Some(link)) if outcome == Outcome::HostKeySet => redirect(&link),
+        (Some(room), _) => see("/admin/room", &[("name", room.as_str())], outcome),
+        (None, _) => see(page, &[], outcome),
     };
     if kind == ActionKind::SignOut {
         add_cookie(&mut response, session::no_cookie(&visit));

@@ -65,6 +65,7 @@ pub fn outcome(locale: Locale, said: Option<Outcome>) -> Option<AnyView> {
         Outcome::RoomClosed => (td_string!(locale, admin.said_room_closed), true),
         Outcome::PersonRemoved => (td_string!(locale, admin.said_person_removed), true),
         Outcome::Announced => (td_string!(locale, admin.said_announced), true),
+        Outcome::HostKeySet => (td_string!(locale, admin.said_host_key_set), true),
         Outcome::HistoryDeleted => (td_string!(locale, admin.said_history_deleted), true),
         Outcome::HistoryGoing => (td_string!(locale, admin.said_history_going), true),
         Outcome::BackupMade => (td_string!(locale, admin.said_backup_made), true),

@@ -560,6 +560,7 @@ fn action_words(locale: Locale, code: &str) -> String {
         ActionKind::CloseRoom => td_string!(locale, admin.action_close_room),
         ActionKind::RemovePerson => td_string!(locale, admin.action_remove_person),
         ActionKind::Announce => td_string!(locale, admin.action_announce),
+        ActionKind::NewHostKey => td_string!(locale, admin.action_new_host_key),
         ActionKind::DeleteHistory => td_string!(locale, admin.action_delete_history),
         ActionKind::MakeBackup => td_string!(locale, admin.action_make_backup),
         ActionKind::DeleteBackup => td_string!(locale, admin.action_delete_backup),

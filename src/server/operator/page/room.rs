@@ -84,10 +84,18 @@ pub fn room(
                         td_string!(locale, admin.close_room),
                         None,
                     )}
+                {forms
+                    .button(
+                        ActionKind::NewHostKey,
+                        &[("room", name)],
+                        td_string!(locale, admin.new_host_key),
+                        None,
+                    )}
                 <a class="button" href=visit.to(&format!("/admin/history?name={}", encoded(name)))>
                     {td_string!(locale, admin.delete_history)}
                 </a>
             </div>
+            <p>{td_string!(locale, admin.new_host_key_hint)}</p>
         </section>
     };
     wide(visit, &forms, name, body.into_any())

@@ -15,6 +15,7 @@ use crate::{
             RoomError, RoomSnapshot,
             core::command::{Join, ShownPassword, Visitor},
             core::lobby::VisitStatus,
+            core::operator::OperatorCommand,
             fanout::outbox::Outbox,
         },
     },
@@ -156,6 +157,19 @@ impl RoomHandle {
     pub async fn visit_status(&self, id: ParticipantId) -> Result<VisitStatus, RoomError> {
         let message = |reply| RoomMessage::VisitStatus {
             id: id.clone(),
+            reply,
+        };
+        Ok(self.ask(message).await?.0)
+    }
+
+    /// Runs a command of the operator, in a room that need not be open. Returns whether that changed
+    /// anything.
+    ///
+    /// # Errors
+    /// Any [`RoomError`]; a retry is safe.
+    pub async fn operate(&self, command: OperatorCommand) -> Result<bool, RoomError> {
+        let message = |reply| RoomMessage::Operator {
+            command: command.clone(),
             reply,
         };
         Ok(self.ask(message).await?.0)

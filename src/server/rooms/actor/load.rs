@@ -54,6 +54,8 @@ impl Rooms {
         authority: Option<Authority>,
     ) -> Room {
         let rules = self.inner.rules.clone();
+        let is_hostless = |authority: &Authority| *authority == Authority::default();
+        let authority = authority.filter(|known| !(rules.claim_rooms && is_hostless(known)));
         Room::new(name.clone(), epoch, history, authority, rules)
     }
 

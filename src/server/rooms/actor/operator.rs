@@ -7,8 +7,8 @@ use crate::server::rooms::core::{
     room::Room,
 };
 use crate::{
-    protocol::{ChatText, Mode, RoomName},
-    server::sfu::ConnectionReport,
+    protocol::{ChatText, HostKey, Mode, RoomName},
+    server::{authority::HostKeyHash, sfu::ConnectionReport},
 };
 use std::time::Duration;
 use tokio::{
@@ -66,6 +66,16 @@ impl Rooms {
         };
         let asked = async { mailbox.send(message).await.is_ok() && replied.await == Ok(true) };
         timeout(ANSWER_TIMEOUT, asked).await.unwrap_or(false)
+    }
+
+    /// Gives a room that is open or stored a new host key. Returns whether there is such a room.
+    pub async fn set_host_key(&self, name: &RoomName, key: &HostKey) -> bool {
+        let Some(room) = self.find(name).await else {
+            return false;
+        };
+        let command = OperatorCommand::SetHostKey(HostKeyHash::of(key));
+        let set = timeout(ANSWER_TIMEOUT, room.operate(command)).await;
+        matches!(set, Ok(Ok(true)))
     }
 
     /// An open room as the operator sees it; nothing for a room that is not open.

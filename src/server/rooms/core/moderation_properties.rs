@@ -195,6 +195,7 @@ impl Model {
             started: now - Duration::from_secs(3600),
             ice_servers: Arc::default(),
             invite_key: InviteKey::new([7; 32]),
+            claim_rooms: false,
         };
         let name = RoomName::parse("team").expect("valid");
         let epoch = Epoch::parse("e").expect("valid");

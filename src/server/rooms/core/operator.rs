@@ -5,8 +5,9 @@ use super::{
     room::{ConnectionState, Room, broadcast},
 };
 use crate::protocol::{
-    ChatText, CloseCode, Devices, Epoch, Mode, ParticipantId, Person, ServerMessage,
+    ChatText, CloseCode, Devices, Epoch, Mode, ParticipantId, Person, ServerMessage, SettingsChange,
 };
+use crate::server::authority::{AuthorityEvent, HostKeyHash};
 
 /// A command of the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum OperatorCommand {
     /// Continue with an empty log of this epoch: the messages were deleted. Clients connect again
     /// and load a snapshot.
     Restart(Epoch),
+    /// Give the room this host key, in place of the one that it has.
+    SetHostKey(HostKeyHash),
 }
 
 /// How a person is connected.
@@ -57,7 +60,29 @@ impl Room {
                 self.epoch = epoch;
                 self.close_sockets(CloseCode::Restarting)
             }
+            OperatorCommand::SetHostKey(host_key) => self.set_host_key(host_key, now),
         }
+    }
+
+    /// Gives the room a host key. It is valid at once; the store makes it last. Who is here with the
+    /// former key stays a host for this stay.
+    fn set_host_key(&mut self, host_key: HostKeyHash, now: Now) -> Vec<Effect> {
+        self.is_unclaimed = false;
+        let opening = SettingsChange::default();
+        let event = AuthorityEvent::Claim {
+            host_key: host_key.clone(),
+            opening,
+        };
+        let _ = self.authority.apply(&event, now.unix_ms);
+        self.unstored_claim = Some((host_key, opening));
+        let mut effects: Vec<Effect> = self.store_claim(now).into_iter().collect();
+        effects.push(broadcast(ServerMessage::RoomChanged {
+            seq: self.history.seq(),
+            room: self.authority.settings(),
+            by: None,
+        }));
+        effects.extend(self.update_host_presence(now));
+        effects
     }
 
     /// Everybody here, as the operator sees them, and the topology of the call.
@@ -152,6 +177,7 @@ mod tests {
             started: Instant::now(),
             ice_servers: [].into(),
             invite_key: InviteKey::new([7; 32]),
+            claim_rooms: false,
         };
         let name = RoomName::parse("team").expect("valid");
         let epoch = Epoch::parse("e").expect("valid");

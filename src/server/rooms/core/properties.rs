@@ -264,6 +264,7 @@ impl World {
             started: Instant::now(),
             ice_servers: Arc::default(),
             invite_key: InviteKey::new([7; 32]),
+            claim_rooms: false,
         };
         let room = |number: usize| {
             let name = RoomName::parse(&format!("room {number}")).expect("valid");

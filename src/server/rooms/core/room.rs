@@ -63,6 +63,8 @@ pub struct RoomRules {
     pub ice_servers: Arc<[IceServer]>,
     /// Signs the invites of every room.
     pub invite_key: InviteKey,
+    /// Whether a stored room without a host gives its key to the next who enters.
+    pub claim_rooms: bool,
 }
 
 /// Whether a member has a socket.

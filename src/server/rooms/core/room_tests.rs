@@ -47,6 +47,7 @@ fn room_for(p2p_max: usize, hide_addresses: bool) -> Room {
         started: Instant::now() - Duration::from_secs(3600),
         ice_servers: [].into(),
         invite_key: InviteKey::new([7; 32]),
+        claim_rooms: false,
     };
     let name = RoomName::parse("team").expect("valid");
     Room::new(

@@ -209,6 +209,7 @@ impl World {
                 started: self.now,
                 ice_servers: Arc::default(),
                 invite_key: InviteKey::new([7; 32]),
+                claim_rooms: false,
             };
             self.room = Some(self.disk.load(rules));
         }
