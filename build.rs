@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .add_locale("ko")?
         .add_namespaces([
             "common", "welcome", "room", "hosts", "call", "lan", "admin", "doctor", "check",
+            "invites",
         ])?
         .parse_options(ParseOptions::new().interpolate_display(true));
     let translations = TranslationsInfos::parse(config)?;

@@ -10,7 +10,8 @@ mod server;
 pub use server::plain_path;
 
 use crate::protocol::{
-    CallPerson, ChatMessage, NameError, Nickname, Person, RoomName, RoomSummary, Seq, SessionToken,
+    CallPerson, ChatMessage, InviteToken, NameError, Nickname, Person, RoomName, RoomSummary, Seq,
+    SessionToken,
 };
 use crate::state::Position;
 use leptos::prelude::*;
@@ -251,6 +252,39 @@ pub async fn messages_around(
     server::messages_around(&room, seq, session)
         .await
         .map(|found| Packed::pack(&found))
+}
+
+/// Draws the link of an invite as a QR code. Returns the text of an SVG document.
+///
+/// # Errors
+/// [`ApiError::Request`] if this server did not sign the token for this room. Whether the room exists,
+/// and whether the invite is revoked, makes no difference.
+#[server(endpoint = "invite_code")]
+pub async fn invite_code(
+    /// The room name.
+    room: String,
+    /// What the link of the invite holds.
+    token: InviteToken,
+) -> Result<Packed, ApiError> {
+    server::invite_code(&room, &token).map(|drawn| Packed::pack(&drawn))
+}
+
+/// Writes a calendar file with one event that holds the link of an invite. Returns its text.
+///
+/// # Errors
+/// As [`invite_code`], and [`ApiError::Request`] for an impossible time.
+#[server(endpoint = "invite_calendar")]
+pub async fn invite_calendar(
+    /// The room name.
+    room: String,
+    /// What the link of the invite holds.
+    token: InviteToken,
+    /// When the meeting starts, in milliseconds since the Unix epoch.
+    starts: i64,
+    /// When it ends; later than `starts`, by a year at most.
+    ends: i64,
+) -> Result<Packed, ApiError> {
+    server::invite_calendar(&room, &token, starts, ends).map(|file| Packed::pack(&file))
 }
 
 /// Posts a message by a plain form and redirects to the room.

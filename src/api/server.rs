@@ -3,11 +3,12 @@
 use super::{ApiError, Field, FoundMessages, NICKNAME_COOKIE, RoomStart};
 use crate::i18n::guest_name;
 use crate::protocol::{
-    ChatDraft, ChatText, ErrorCode, MAX_CHAT_CHARS, MessageId, NameError, Nickname, RoomName, Seq,
-    SessionToken, text,
+    ChatDraft, ChatText, ErrorCode, InviteId, InviteToken, MAX_CHAT_CHARS, MessageId, NameError,
+    Nickname, RoomName, Seq, SessionToken, text,
 };
 use crate::server::context::AppContext;
 use crate::server::error::refusal_of_rate;
+use crate::server::invites::{self, MeetingTime};
 use crate::server::rooms::{RoomError, Rooms};
 use crate::server::store::{Page, StoreError};
 use crate::server::{
@@ -19,6 +20,7 @@ use crate::server::{request, room_names};
 use crate::state::Position;
 use leptos::prelude::*;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use time::OffsetDateTime;
 
 /// Messages in a page of search results.
 const FOUND_PAGE: u32 = 50;
@@ -239,6 +241,46 @@ fn guest(seed: u32) -> Nickname {
     let number = u16::try_from(1_000 + seed % 9_000).unwrap_or(1_000);
     let name = guest_name(request::locale(), number);
     Nickname::parse(&name).expect("the locales' guest names are short words")
+}
+
+/// An invite, and the link of it on this site.
+struct SignedInvite {
+    /// The room of the invite.
+    room: RoomName,
+    /// Id of the invite.
+    id: InviteId,
+    /// The link that lets somebody in.
+    link: String,
+}
+
+/// Reads the token of an invite. Looks at no room, so that the answer says nothing about one.
+fn signed_invite(room: &str, token: &InviteToken) -> Result<SignedInvite, ApiError> {
+    let room = parse_room(room)?;
+    let context = context();
+    let id = context.store.invite_key().verify(&room, token);
+    let id = id.ok_or(ApiError::Request)?;
+    let public = context.config.public_url.as_ref();
+    let site = public.map(|url| url.origin().clone());
+    let site = site.or_else(request::origin).ok_or(ApiError::Request)?;
+    let link = invites::invite_link(&site, &request::base_path(), &room, token);
+    Ok(SignedInvite { room, id, link })
+}
+
+pub(super) fn invite_code(room: &str, token: &InviteToken) -> Result<String, ApiError> {
+    let SignedInvite { link, .. } = signed_invite(room, token)?;
+    invites::qr_code(&link).ok_or(ApiError::Request)
+}
+
+pub(super) fn invite_calendar(
+    room: &str,
+    token: &InviteToken,
+    starts: i64,
+    ends: i64,
+) -> Result<String, ApiError> {
+    let SignedInvite { room, id, link } = signed_invite(room, token)?;
+    let time = MeetingTime::between(starts, ends).ok_or(ApiError::Request)?;
+    let (locale, now) = (request::locale(), OffsetDateTime::now_utc());
+    Ok(invites::calendar_file(locale, &room, &id, &link, time, now))
 }
 
 pub(super) async fn post_message(room: &str, text: &str) -> Result<String, ApiError> {

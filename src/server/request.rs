@@ -8,6 +8,7 @@ use crate::server::{
     BasePath,
     http::{IsHttps, content_security_policy},
     net::ClientAddress,
+    origin::Origin,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -40,6 +41,19 @@ pub fn client_address() -> ClientAddress {
 pub fn is_https() -> bool {
     let parts = use_context::<Parts>();
     parts.is_some_and(|parts| parts.extensions.get() == Some(&IsHttps(true)))
+}
+
+/// The site that the browser asked, by the `Host` of the request or, in HTTP/2, by its authority.
+pub fn origin() -> Option<Origin> {
+    let authority = || {
+        use_context::<Parts>()?
+            .uri
+            .authority()
+            .map(ToString::to_string)
+    };
+    let host = header("host").or_else(authority)?;
+    let scheme = if is_https() { "https" } else { "http" };
+    Origin::parse(&format!("{scheme}://{host}"))
 }
 
 /// A cookie of the request, percent-decoded.

@@ -260,6 +260,18 @@ async fn each_address_has_its_own_rate_of_pages_and_searches() {
     let found = answers("127.0.0.10", form("/api/find_messages", "", search)).await;
     assert_eq!(found[..3], [200; 3]);
     assert!(found[3..].contains(&429), "{found:?}");
+    let token = app.context.store.invite_key();
+    let token = token.token(
+        &RoomName::parse("team").expect("valid"),
+        &crate::server::invites::new_invite_id(),
+    );
+    let drawing = form(
+        "/api/invite_code",
+        "",
+        &format!("room=team&token={}", token.expose()),
+    );
+    let drawn = answers("127.0.0.12", drawing).await;
+    assert!(drawn[0] == 200 && drawn[9] == 429, "{drawn:?}");
     for path in ["/room/team", "/none"] {
         let request = get(path).replace("\r\n\r\n", "\r\nAccept: text/html\r\n\r\n");
         let pages = answers(if path == "/none" { EVE } else { "127.0.0.11" }, request).await;

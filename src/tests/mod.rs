@@ -25,6 +25,7 @@ mod h2_sockets;
 pub mod harness;
 mod hostile;
 mod hosts;
+mod invite_files;
 mod limits;
 mod listener;
 mod media;

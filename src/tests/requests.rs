@@ -324,13 +324,15 @@ fn nonsense(random: &mut StdRng) -> String {
 
 #[tokio::test]
 async fn arbitrary_requests_never_get_a_server_error() {
-    const FUNCTIONS: [&str; 6] = [
+    const FUNCTIONS: [&str; 8] = [
         "welcome",
         "join_room",
         "load_room",
         "find_messages",
         "messages_around",
         "post_message",
+        "invite_code",
+        "invite_calendar",
     ];
     let rates = "rooms=100000/100000,posts=100000/100000";
     // A search waits in proportion to this; on a busy machine the default refuses some with 503.
@@ -387,6 +389,12 @@ async fn a_form_without_its_fields_is_a_bad_request() {
         ("find_messages", "room=team&words=x&before=soon"),
         ("messages_around", "room=team&seq=-1"),
         ("post_message", "text=hello"),
+        ("invite_code", "room=team"),
+        ("invite_code", "room=team&token=short"),
+        (
+            "invite_calendar",
+            "room=team&token=AAAAAAAAAAAAAAAAAAAAAA&starts=soon",
+        ),
     ] {
         for accept in ["", "Accept: text/html\r\n"] {
             let request = form(&format!("/api/{function}"), accept, body);
