@@ -55,9 +55,6 @@ pub enum ApiError {
     /// The search exceeded its time limit.
     #[error("the search took too long")]
     SearchTimedOut,
-    /// Only participants read the messages of this room.
-    #[error("the room is locked")]
-    Locked,
     /// Too many searches run at the same time.
     #[error("too many searches at once")]
     SearchBusy,
@@ -112,7 +109,8 @@ pub struct RoomStart {
     pub messages: Vec<ChatMessage>,
     /// Whether there are older messages.
     pub more: bool,
-    /// Epoch and `seq` of the log; nothing for a room without a stored message.
+    /// Epoch and `seq` of the log; nothing for a room without an event and without people, and for
+    /// one that is hidden from this device, which looks the same.
     pub position: Option<Position>,
     /// Everybody in the call.
     pub call: Vec<CallPerson>,
@@ -122,9 +120,6 @@ pub struct RoomStart {
     pub own_navigation: bool,
     /// Whether the operator hides everybody's address.
     pub hide_addresses: bool,
-    /// Whether the room admits nobody new. People, messages and call are empty then.
-    #[serde(default)]
-    pub locked: bool,
     /// An open room whose name differs in letter case only, if this room was never used.
     pub other_case: Option<RoomName>,
 }
@@ -226,7 +221,7 @@ pub async fn find_messages(
     words: String,
     /// Return older messages than this one only.
     before: Option<Seq>,
-    /// The session of a participant, for a locked room.
+    /// The session of a participant, for a hidden room.
     #[server(default)]
     session: Option<SessionToken>,
 ) -> Result<Packed, ApiError> {
@@ -245,7 +240,7 @@ pub async fn messages_around(
     room: String,
     /// The message in the middle.
     seq: Seq,
-    /// The session of a participant, for a locked room.
+    /// The session of a participant, for a hidden room.
     #[server(default)]
     session: Option<SessionToken>,
 ) -> Result<Packed, ApiError> {

@@ -9,7 +9,7 @@ use crate::protocol::{
 use crate::server::context::AppContext;
 use crate::server::error::refusal_of_rate;
 use crate::server::invites::{self, MeetingTime};
-use crate::server::rooms::{RoomError, Rooms};
+use crate::server::rooms::{Reader, RoomError, Rooms};
 use crate::server::store::{Page, StoreError};
 use crate::server::{
     log_throttle::{self, LogThrottle},
@@ -27,7 +27,8 @@ const FOUND_PAGE: u32 = 50;
 /// Messages loaded before and after the chosen one.
 const AROUND_EACH_SIDE: u32 = 25;
 
-/// The secret cookie that identifies the author of plain-form messages.
+/// The secret cookie that identifies the author of plain-form messages, and shows a room that it
+/// may see to a person without script.
 const DEVICE_COOKIE: &str = "noom_device";
 
 pub(super) fn context() -> AppContext {
@@ -140,7 +141,8 @@ pub(super) async fn room_start(room: &str) -> Result<RoomStart, ApiError> {
     let context = context();
     let nickname = remembered_nickname().unwrap_or_else(|| guest(rand::random()));
     let own_navigation = request::is_own_navigation();
-    let snapshot = context.rooms.snapshot(&name).await.for_strangers();
+    let reader = reader(None);
+    let snapshot = context.rooms.snapshot(&name, reader.as_ref()).await;
     let is_new = snapshot.seq == 0 && snapshot.people.is_empty();
     let other_case = is_new.then(|| open_in_other_case(&context.rooms, &name));
     let position = Position {
@@ -152,12 +154,11 @@ pub(super) async fn room_start(room: &str) -> Result<RoomStart, ApiError> {
         people: snapshot.people,
         messages: snapshot.messages,
         more: snapshot.more,
-        position: (!snapshot.locked).then_some(position),
+        position: (!is_new).then_some(position),
         call: snapshot.call,
         nickname,
         own_navigation,
         hide_addresses: context.config.hide_addresses,
-        locked: snapshot.locked,
         other_case: other_case.flatten(),
     })
 }
@@ -181,7 +182,9 @@ pub(super) async fn find_messages(
     let name = parse_room(room)?;
     allow(RequestKind::Search, 1)?;
     let context = context();
-    may_read(&context.rooms, &name, session).await?;
+    if !is_visible(&context.rooms, &name, session).await? {
+        return Ok(FoundMessages::default());
+    }
     let store = &context.store;
     // The index compares letter by letter, and messages are stored in this form.
     let words = text::nfc(words);
@@ -198,7 +201,9 @@ pub(super) async fn messages_around(
     let name = parse_room(room)?;
     allow(RequestKind::History, 1)?;
     let context = context();
-    may_read(&context.rooms, &name, session).await?;
+    if !is_visible(&context.rooms, &name, session).await? {
+        return Ok(FoundMessages::default());
+    }
     let store = &context.store;
     let before = store.page(&name, Some(seq.saturating_add(1)), AROUND_EACH_SIDE + 1);
     let mut messages = before.await.map_err(store_error)?.messages;
@@ -210,18 +215,25 @@ pub(super) async fn messages_around(
     })
 }
 
-/// Checks that a request may read the messages of a room.
-async fn may_read(
+/// Whether there is a room of this name that the author of the request may see.
+async fn is_visible(
     rooms: &Rooms,
     name: &RoomName,
     session: Option<SessionToken>,
-) -> Result<(), ApiError> {
-    let reader = session.as_ref().map(participant_id);
-    match rooms.may_read(name, reader).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(ApiError::Locked),
-        Err(error) => Err(room_error(error)),
-    }
+) -> Result<bool, ApiError> {
+    let reader = reader(session);
+    let visible = rooms.is_visible(name, reader.as_ref()).await;
+    visible.map_err(room_error)
+}
+
+/// The author of a request to read: the participant of this session, or else of the device, which a
+/// person without script has.
+fn reader(session: Option<SessionToken>) -> Option<Reader> {
+    let token = session.or_else(known_device)?;
+    Some(Reader {
+        id: participant_id(&token),
+        network: ban_network(request::client_address().0),
+    })
 }
 
 fn store_error(error: StoreError) -> ApiError {
@@ -328,10 +340,14 @@ fn refused_path(name: &RoomName, code: ErrorCode) -> String {
     format!("{}?refused={}", name.path(), code.name())
 }
 
+/// The device's secret, from its cookie.
+fn known_device() -> Option<SessionToken> {
+    request::cookie(DEVICE_COOKIE).and_then(|text| SessionToken::parse(&text).ok())
+}
+
 /// The device's secret, from its cookie or new.
 fn device() -> SessionToken {
-    let known = request::cookie(DEVICE_COOKIE).and_then(|text| SessionToken::parse(&text).ok());
-    known.unwrap_or_else(|| {
+    known_device().unwrap_or_else(|| {
         let token = new_session_token();
         request::set_cookie(DEVICE_COOKIE, Some(token.expose()), true);
         token

@@ -201,7 +201,6 @@ fn server_problem(locale: Locale, problem: Option<ApiError>) -> Option<&'static 
         ApiError::Invalid { .. } => None,
         ApiError::TooManyRooms => Some(td_string!(locale, welcome.too_many_rooms)),
         ApiError::TooMany
-        | ApiError::Locked
         | ApiError::SearchTimedOut
         | ApiError::SearchBusy
         | ApiError::Unavailable

@@ -84,6 +84,11 @@ impl RoomSettings {
             && self.closes.is_none_or(|closes| now_ms < closes)
     }
 
+    /// Whether the room is hidden from everybody whom it does not know.
+    pub fn is_hidden(&self) -> bool {
+        self.password || self.is_guarded() || self.access != Access::Listed
+    }
+
     /// Whether only participants whom somebody let in may enter.
     pub fn is_guarded(&self) -> bool {
         self.locked || self.lobby || self.access == Access::Closed

@@ -106,7 +106,7 @@ impl Standing {
 
     /// What shows the server that this participant is in the room, where only those may read it.
     pub fn proof(&self) -> Option<SessionToken> {
-        self.session.clone().filter(|_| self.settings.locked)
+        self.session.clone().filter(|_| self.settings.is_hidden())
     }
 
     /// The role of a participant.

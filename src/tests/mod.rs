@@ -23,6 +23,7 @@ mod fuzz;
 mod guest;
 mod h2_sockets;
 pub mod harness;
+mod hidden;
 mod hostile;
 mod hosts;
 mod invite_files;

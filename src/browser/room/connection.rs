@@ -85,7 +85,8 @@ impl RoomController {
     fn join(&self) {
         let position = self.state.log().read_untracked().position.clone();
         let session = self.session.borrow().clone();
-        // The page of a locked room has no position; the session alone lets this participant return.
+        // The page of an unknown or hidden room has no position; the session alone lets this
+        // participant return.
         let at = position.unwrap_or_else(|| Position {
             epoch: Epoch::none(),
             seq: 0,

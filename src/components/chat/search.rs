@@ -159,9 +159,6 @@ fn FoundView(
         (_, Err(ApiError::SearchTimedOut)) => {
             view! { <p role="alert">{words!(i18n, room.search_timed_out)}</p> }.into_any()
         }
-        (_, Err(ApiError::Locked)) => {
-            view! { <p role="alert">{words!(i18n, room.search_locked)}</p> }.into_any()
-        }
         (_, Err(ApiError::SearchBusy)) => {
             view! { <p role="alert">{words!(i18n, room.search_busy)}</p> }.into_any()
         }

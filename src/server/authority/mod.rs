@@ -14,10 +14,17 @@ pub use invites::StoredInvite;
 
 use crate::{
     protocol::{Access, ErrorCode, InviteId, ParticipantId, Role, RoomSettings, SettingsChange},
-    server::password_hasher::PasswordHash,
+    server::{
+        identity::{new_session_token, participant_id},
+        net::Network,
+        password_hasher::PasswordHash,
+    },
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 /// Most participants to whom a room gives a role. 500: five rooms of the default size.
 pub const MAX_ROLES: usize = 500;
@@ -266,6 +273,25 @@ impl Authority {
         Ok(self.roles.insert(id.clone(), role) != Some(role))
     }
 
+    /// The stored form of a locked room of ordinary size. It is read for an unknown name, because the
+    /// time that this takes would tell the name from a hidden room.
+    pub fn stored_sample() -> &'static str {
+        static SAMPLE: LazyLock<String> = LazyLock::new(|| {
+            let admitted = (0..4).map(|_| participant_id(&new_session_token()));
+            let locked = Authority {
+                host_key: Some(HostKeyHash::of(&new_host_key())),
+                settings: RoomSettings {
+                    locked: true,
+                    ..RoomSettings::default()
+                },
+                admitted: admitted.collect(),
+                ..Authority::default()
+            };
+            locked.to_json()
+        });
+        &SAMPLE
+    }
+
     /// Whether the room has a host key.
     pub fn is_hosted(&self) -> bool {
         self.host_key.is_some()
@@ -310,11 +336,30 @@ impl Authority {
         invites.filter(move |invite| !invite.has_expired(now_ms))
     }
 
-    /// Whether only its participants learn that the room exists, and what is in it.
+    /// Whether the room is hidden: whoever is neither in it nor known to it sees what they see of a
+    /// name that was never used.
     pub fn is_hidden(&self) -> bool {
-        self.password.is_some()
-            || self.settings.is_guarded()
-            || self.settings.access != Access::Listed
+        self.settings().is_hidden()
+    }
+
+    /// Whether a participant may see the hidden room without being in it: a co-host, and whoever may
+    /// return to the locked room or was let in. Nobody whom a ban at `now_ms` is about, or whose
+    /// network it is about.
+    pub fn knows(&self, id: &ParticipantId, network: Option<Network>, now_ms: i64) -> bool {
+        let RoomSettings {
+            locked,
+            lobby,
+            access,
+            password,
+            ..
+        } = self.settings();
+        let lets_in = lobby || password || access == Access::Closed;
+        let is_known = match locked {
+            true => self.admits(id) && (self.was_let_in(id) || !lets_in),
+            false => self.was_let_in(id),
+        };
+        let mut bans = self.bans(now_ms);
+        is_known && !bans.any(|ban| ban.is_about(id, network))
     }
 
     /// The settings of the room.
@@ -337,7 +382,7 @@ mod tests {
     use super::*;
     use crate::{
         protocol::{FeatureSet, Nickname, Person, Powers},
-        server::identity::{new_session_token, participant_id},
+        server::net::ban_network,
     };
 
     fn person() -> Person {
@@ -431,6 +476,70 @@ mod tests {
         assert_eq!(authority.bans(100).count(), 1);
         let size = authority.to_json().len();
         assert!(size < 64 * 1024, "{size} bytes");
+    }
+
+    #[test]
+    fn a_hidden_room_knows_who_may_return_and_co_hosts_unless_a_ban_is_about_them() {
+        let mut authority = Authority::default();
+        assert!(!authority.is_hidden());
+        let (admitted, co_host, speaker) = (person().id, person().id, person().id);
+        let role = |id: &ParticipantId, role| AuthorityEvent::Role {
+            id: id.clone(),
+            role,
+        };
+        let events = [
+            AuthorityEvent::Settings {
+                change: SettingsChange {
+                    locked: Some(true),
+                    ..SettingsChange::default()
+                },
+                admitted: vec![admitted.clone()],
+            },
+            role(&co_host, Role::CoHost),
+            role(&speaker, Role::Speaker),
+        ];
+        for event in &events {
+            assert_eq!(authority.apply(event, 0), Ok(true));
+        }
+        assert!(authority.is_hidden());
+        let knows = |authority: &Authority, id, now_ms| authority.knows(id, None, now_ms);
+        let known = [&admitted, &co_host, &speaker, &person().id];
+        let known = known.map(|id| knows(&authority, id, 0));
+        assert_eq!(known, [true, true, false, false]);
+        let mut banned = ban(100);
+        banned.person.id = co_host.clone();
+        banned.network = ban_network([192, 0, 2, 7].into());
+        let event = AuthorityEvent::Ban(banned.clone());
+        assert_eq!(authority.apply(&event, 0), Ok(true));
+        assert!(!knows(&authority, &co_host, 99) && knows(&authority, &co_host, 100));
+        assert!(
+            !authority.knows(&admitted, banned.network, 99),
+            "the network"
+        );
+        assert!(knows(&authority, &admitted, 99));
+        banned.person.id = admitted.clone();
+        let event = AuthorityEvent::Ban(banned);
+        assert_eq!(authority.apply(&event, 0), Ok(true));
+        assert!(!knows(&authority, &admitted, 100), "not even afterwards");
+
+        // Where somebody has to be let in, a place in the locked room is not enough.
+        let events = [
+            AuthorityEvent::Admit(vec![admitted.clone()]),
+            AuthorityEvent::Settings {
+                change: SettingsChange {
+                    lobby: Some(true),
+                    ..SettingsChange::default()
+                },
+                admitted: Vec::new(),
+            },
+        ];
+        let mut let_in = authority.clone();
+        for event in &events {
+            assert_eq!(let_in.apply(event, 100), Ok(true));
+        }
+        assert!(knows(&let_in, &admitted, 100));
+        let_in.let_in.clear();
+        assert!(!knows(&let_in, &admitted, 100));
     }
 
     #[test]

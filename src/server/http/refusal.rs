@@ -110,8 +110,6 @@ pub async fn set_error_status(request: Request, next: Next) -> Response {
             head.status = StatusCode::BAD_REQUEST;
             head.headers.remove(header::LOCATION);
         }
-        ApiError::Locked if is_form => {}
-        ApiError::Locked => head.status = StatusCode::FORBIDDEN,
         ApiError::TooManyRooms
         | ApiError::SearchTimedOut
         | ApiError::SearchBusy

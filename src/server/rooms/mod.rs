@@ -28,8 +28,11 @@ pub use fanout::outbox::{Outbox, OutboxReader, outbox, wait_for_close_code};
 pub use passwords::RoomPasswords;
 
 use crate::{
-    protocol::{CallPerson, ChatMessage, Epoch, ErrorCode, Person, RoomName, Seq},
-    server::store::{Full, StoreError},
+    protocol::{CallPerson, ChatMessage, Epoch, ErrorCode, ParticipantId, Person, RoomName, Seq},
+    server::{
+        net::Network,
+        store::{Full, StoreError},
+    },
 };
 
 /// A room as its page shows it before the page has a socket.
@@ -49,26 +52,17 @@ pub struct RoomSnapshot {
     pub seq: Seq,
     /// Everybody in the call.
     pub call: Vec<CallPerson>,
-    /// Whether the room admits nobody new.
-    pub locked: bool,
     /// Whether the room has as many people as it may.
     pub full: bool,
 }
 
-impl RoomSnapshot {
-    /// The room as somebody sees it who need not be in it: a locked room shows nothing.
-    pub fn for_strangers(self) -> Self {
-        match self.locked {
-            true => Self {
-                people: Vec::new(),
-                messages: Vec::new(),
-                more: false,
-                call: Vec::new(),
-                ..self
-            },
-            false => self,
-        }
-    }
+/// Who asks to see a room by a request of their own, without a socket in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reader {
+    /// The participant whose session or device sent the request.
+    pub id: ParticipantId,
+    /// The network of the request; nothing for an address that is exempt from limits.
+    pub network: Option<Network>,
 }
 
 /// Why a room refused a request.

@@ -12,7 +12,7 @@ use crate::{
         net::Network,
         password_hasher::PasswordHash,
         rooms::{
-            RoomError, RoomSnapshot,
+            RoomError,
             core::command::{Join, ShownPassword, Visitor},
             core::lobby::VisitStatus,
             core::operator::OperatorCommand,
@@ -63,14 +63,6 @@ impl RoomHandle {
     /// The name of the room.
     pub fn name(&self) -> &RoomName {
         &self.name
-    }
-
-    /// The room as its page shows it.
-    ///
-    /// # Errors
-    /// [`RoomError::Unavailable`] if the store cannot be read; the person reloads the page.
-    pub async fn snapshot(&self) -> Result<RoomSnapshot, RoomError> {
-        self.rooms.try_snapshot(&self.name).await
     }
 
     /// Posts a message without a socket. The message is durable and broadcast when this returns.

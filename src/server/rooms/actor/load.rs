@@ -20,7 +20,7 @@ impl Rooms {
     }
 
     /// Loads the end of the log of a stored room.
-    async fn load_log(&self, name: &RoomName, row: RoomRow) -> Result<Room, StoreError> {
+    pub(super) async fn load_log(&self, name: &RoomName, row: RoomRow) -> Result<Room, StoreError> {
         let store = &self.inner.store;
         let RoomRow {
             epoch,

@@ -7,7 +7,7 @@ use crate::{
         net::Network,
         password_hasher::PasswordHash,
         rooms::{
-            RoomError, RoomSnapshot,
+            Reader, RoomError, RoomSnapshot,
             core::command::{Command, Join, Visitor},
             core::lobby::VisitStatus,
             core::operator::OperatorCommand,
@@ -51,13 +51,6 @@ pub enum RoomMessage {
     },
     /// The operator looks at the room.
     Inspect(oneshot::Sender<Inspection>),
-    /// A page wants to read stored messages of the room.
-    MayRead {
-        /// The participant who asks, if the page shows who it is.
-        reader: Option<ParticipantId>,
-        /// Receives whether the participant may.
-        reply: oneshot::Sender<bool>,
-    },
     /// A socket wants to read stored messages of the room.
     IsHere {
         /// The participant who asks.
@@ -82,7 +75,12 @@ pub enum RoomMessage {
         reply: oneshot::Sender<VisitStatus>,
     },
     /// A page shows the room.
-    Snapshot(oneshot::Sender<RoomSnapshot>),
+    Snapshot {
+        /// Who asks, if the page shows that.
+        reader: Option<Reader>,
+        /// Receives the room; nothing if it is hidden from the reader.
+        reply: oneshot::Sender<Option<RoomSnapshot>>,
+    },
     /// Panic, so that a test sees what a bug in one room affects.
     #[cfg(test)]
     Fail,

@@ -16,9 +16,9 @@ use super::{
     task::{self, ForgetReply},
 };
 use crate::server::rooms::{
-    RoomError, RoomSnapshot,
+    RoomError,
     core::command::{Command, ConnectionId},
-    core::room::RoomRules,
+    core::room::{RoomRules, Visibility},
 };
 use crate::{
     protocol::{
@@ -35,7 +35,7 @@ use crate::{
 };
 use prometheus_client::registry::Registry;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -115,6 +115,8 @@ pub(super) struct RoomEntry {
     pub(super) summary: Option<RoomSummary>,
     /// Whether the welcome page may show the room.
     pub(super) is_listed: bool,
+    /// Who may see the room. Until its first member enters, the store decides.
+    pub(super) visibility: Visibility,
     /// Its key in [`OpenRooms::vacant`], while it is vacant.
     vacant: Option<u64>,
 }
@@ -232,39 +234,6 @@ impl Rooms {
         known.then(|| RoomHandle::new(self.clone(), name.clone()))
     }
 
-    /// Any room as its page shows it. An unknown room is empty, and so is one that cannot be read.
-    pub async fn snapshot(&self, name: &RoomName) -> RoomSnapshot {
-        let read = self.try_snapshot(name).await;
-        read.unwrap_or_else(|_| self.new_room(name).snapshot())
-    }
-
-    /// Whether this participant may read the messages of a room by a request of their own: the room
-    /// is not locked, or they are in it.
-    ///
-    /// # Errors
-    /// [`RoomError::Unavailable`] if the store cannot be read.
-    pub async fn may_read(
-        &self,
-        name: &RoomName,
-        reader: Option<ParticipantId>,
-    ) -> Result<bool, RoomError> {
-        let open = self
-            .lock()
-            .rooms
-            .get(name)
-            .map(|entry| entry.mailbox.clone());
-        if let Some(mailbox) = open {
-            let (reply, replied) = oneshot::channel();
-            let _ = mailbox.send(RoomMessage::MayRead { reader, reply }).await;
-            if let Ok(may_read) = replied.await {
-                return Ok(may_read);
-            }
-        }
-        let row = self.inner.store.room(name).await?;
-        let authority = row.and_then(|row| row.authority);
-        Ok(!authority.is_some_and(|authority| authority.is_hidden()))
-    }
-
     /// The invite that a token names, if the server has signed it for this room.
     ///
     /// # Errors
@@ -333,25 +302,6 @@ impl Rooms {
         drop(mailbox.send(RoomMessage::Fail).await);
     }
 
-    /// Any room as its page shows it.
-    pub(super) async fn try_snapshot(&self, name: &RoomName) -> Result<RoomSnapshot, RoomError> {
-        let mailbox = self
-            .lock()
-            .rooms
-            .get(name)
-            .map(|entry| entry.mailbox.clone());
-        if let Some(mailbox) = mailbox {
-            let (answer, answered) = oneshot::channel();
-            let _ = mailbox.send(RoomMessage::Snapshot(answer)).await;
-            if let Ok(snapshot) = answered.await {
-                return Ok(snapshot);
-            }
-        }
-        let room = self.load(name).await;
-        room.map(|room| room.snapshot())
-            .map_err(|_| RoomError::Unavailable)
-    }
-
     /// The mailbox of the actor of this name, which is started if there is none.
     pub(super) fn mailbox(&self, name: &RoomName) -> Result<mpsc::Sender<RoomMessage>, RoomError> {
         let mut open = self.lock();
@@ -415,6 +365,7 @@ impl Rooms {
             mailbox,
             summary: None,
             is_listed: true,
+            visibility: Visibility::Inside(HashSet::new()),
             vacant: None,
         }
     }
@@ -429,8 +380,15 @@ impl Rooms {
         }
     }
 
-    /// Stores the counts of a room, whether it is vacant, and whether the welcome page shows it.
-    pub(super) fn update_summary(&self, key: u64, summary: &RoomSummary, is_listed: bool) {
+    /// Stores the counts of a room, whether it is vacant, whether the welcome page shows it, and who
+    /// may see it.
+    pub(super) fn update_summary(
+        &self,
+        key: u64,
+        summary: &RoomSummary,
+        is_listed: bool,
+        visibility: Visibility,
+    ) {
         let since = self.next_number();
         let mut open = self.lock();
         let OpenRooms { rooms, vacant, .. } = &mut *open;
@@ -439,6 +397,7 @@ impl Rooms {
         };
         entry.summary = Some(summary.clone());
         entry.is_listed = is_listed;
+        entry.visibility = visibility;
         match (summary.people, entry.vacant) {
             (0, None) => {
                 entry.vacant = Some(since);

@@ -127,8 +127,7 @@ fn refuse_all(
             // Its sender starts another actor.
             RoomMessage::Password(_) => {}
             // A page reads the store itself, and a room without members gets no commands.
-            RoomMessage::Snapshot(_)
-            | RoomMessage::MayRead { .. }
+            RoomMessage::Snapshot { .. }
             | RoomMessage::IsHere { .. }
             | RoomMessage::VisitStatus { .. }
             | RoomMessage::Command(_)
@@ -225,8 +224,9 @@ impl Actor {
                 let media = self.media.as_ref().map(|media| media.handle().inspect());
                 let _ = reply.send(Inspection::of(&self.room, media));
             }
-            RoomMessage::MayRead { reader, reply } => {
-                let _ = reply.send(self.room.may_read(reader.as_ref()));
+            RoomMessage::Snapshot { reader, reply } => {
+                let is_visible = self.room.is_visible_to(reader.as_ref(), now());
+                let _ = reply.send(is_visible.then(|| self.room.snapshot()));
             }
             RoomMessage::IsHere { id, reply } => {
                 let _ = reply.send(self.room.is_here(&id));
@@ -240,7 +240,6 @@ impl Actor {
             RoomMessage::VisitStatus { id, reply } => {
                 let _ = reply.send(self.room.visit_status(&id, now()));
             }
-            RoomMessage::Snapshot(reply) => drop(reply.send(self.room.snapshot())),
             #[cfg(test)]
             RoomMessage::Fail => panic!("a test asked for this"),
         }
@@ -378,8 +377,10 @@ impl Actor {
             }
             Effect::Media(command) => self.send_media(command),
             Effect::SummaryChanged => {
+                let (summary, is_listed) = (self.room.summary(), self.room.is_listed());
+                let visibility = self.room.visibility();
                 self.rooms
-                    .update_summary(self.key, &self.room.summary(), self.room.is_listed())
+                    .update_summary(self.key, &summary, is_listed, visibility);
             }
         }
     }

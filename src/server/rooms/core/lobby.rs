@@ -244,7 +244,7 @@ impl Room {
             .any(|ban| ban.person.id == *id);
         let is_inside = self.index_of(id).is_some()
             || !self.authority.is_hidden()
-            || (self.authority.was_let_in(id) && self.authority.admits(id));
+            || self.authority.knows(id, None, now.unix_ms);
         if is_inside && !is_banned {
             return VisitStatus::Inside;
         }

@@ -21,7 +21,7 @@ use crate::{
     server::{
         authority::{AuthorityEvent, BAN_LASTS, StoredBan, StoredInvite},
         net::Network,
-        rooms::RoomError,
+        rooms::{Reader, RoomError},
         store::{Edit, NewRecord, Recorded},
     },
 };
@@ -227,10 +227,13 @@ impl Room {
         }
     }
 
-    /// Whether a participant may read stored messages: the room is not hidden, or they are here.
-    pub fn may_read(&self, reader: Option<&ParticipantId>) -> bool {
-        let is_here = reader.is_some_and(|reader| self.index_of(reader).is_some());
-        is_here || !self.authority.is_hidden()
+    /// Whether a request may see the room: the room is not hidden, or the reader is here or known to
+    /// the room.
+    pub fn is_visible_to(&self, reader: Option<&Reader>, now: Now) -> bool {
+        let may_see = |Reader { id, network }: &Reader| {
+            self.index_of(id).is_some() || self.authority.knows(id, *network, now.unix_ms)
+        };
+        !self.authority.is_hidden() || reader.is_some_and(may_see)
     }
 
     /// Whether a member may delete this message, if it is of another participant. The author of a

@@ -32,6 +32,7 @@ use crate::{
     },
 };
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -112,6 +113,15 @@ impl Member {
     pub fn is_at(&self, connection: ConnectionId) -> bool {
         self.connection_state == ConnectionState::Connected(connection)
     }
+}
+
+/// Who may see a room.
+#[derive(Debug, Clone)]
+pub enum Visibility {
+    /// Everybody who has its name.
+    Everybody,
+    /// These participants, who are in it, and those whom its authority knows.
+    Inside(HashSet<ParticipantId>),
 }
 
 /// The state of one room.
@@ -281,6 +291,14 @@ impl Room {
         self.authority.password().cloned()
     }
 
+    /// Who may see the room, for requests that do not wait for its actor.
+    pub fn visibility(&self) -> Visibility {
+        match self.authority.is_hidden() {
+            true => Visibility::Inside(self.people().into_iter().map(|one| one.id).collect()),
+            false => Visibility::Everybody,
+        }
+    }
+
     /// The room as its page shows it before the page has a socket.
     pub fn snapshot(&self) -> RoomSnapshot {
         let (messages, more) = self.history.newest(MAX_FRAME_BYTES);
@@ -292,7 +310,6 @@ impl Room {
             epoch: self.epoch.clone(),
             seq: self.history.seq(),
             call: self.call(),
-            locked: self.authority.is_hidden(),
             full: self.members.len() >= self.capacity(),
         }
     }
