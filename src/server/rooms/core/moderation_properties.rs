@@ -339,7 +339,11 @@ impl Model {
     fn dismiss(&mut self, who: usize) {
         if let Some(admitted) = &mut self.admitted {
             admitted.remove(&who);
-            self.dismissed.insert(who);
+            // Who has come back as a co-host meanwhile stays, also when the role is lower later.
+            let stays = self.sockets.contains_key(&who) && self.role(who).moderates();
+            if !stays {
+                self.dismissed.insert(who);
+            }
         }
     }
 
@@ -574,4 +578,27 @@ proptest! {
         }
         model.finish();
     }
+}
+
+#[test]
+fn a_co_host_who_returns_before_the_removal_is_durable_stays_with_a_lower_role() {
+    let mut model = Model::new(false);
+    let lock = SettingsChange {
+        locked: Some(true),
+        ..SettingsChange::default()
+    };
+    for step in [
+        Step::Join(1, Shown::Nothing),
+        Step::SetRoom(0, lock),
+        Step::SetRole(0, 1, Role::CoHost),
+        Step::Answer(5, Outcome::Stored),
+        Step::Remove(0, 1),
+        Step::SetRole(0, 1, Role::Viewer),
+        Step::Join(1, Shown::Nothing),
+        Step::Answer(2, Outcome::Stored),
+    ] {
+        model.run(step);
+    }
+    assert!(model.sockets.contains_key(&1));
+    assert_eq!(model.actual(1), Some(Role::Viewer));
 }
