@@ -8,6 +8,7 @@
 //! * [`net`] the sockets of both address families, the listener, and the limits per network address.
 //! * [`addresses`] by which people reach media and TURN here.
 //! * [`rooms`] presence, chat and calls of each room, as a pure core in an actor.
+//! * [`entry`] checks requests to enter a room.
 //! * [`store`] the SQLite database; [`disk`] the free space beside it.
 //! * [`sfu`] passes media on where a call does not run browser to browser.
 //! * [`tls`] the certificate: by ACME, by a local authority, or from files.
@@ -39,6 +40,7 @@ pub mod context;
 pub mod disk;
 pub mod doctor;
 pub mod empty_rooms;
+pub mod entry;
 pub mod error;
 pub mod http;
 mod identity;

@@ -5,19 +5,20 @@ use crate::{
     protocol::{
         ChatDraft, ChatText, ClientMessage, CloseCode, Decoded, Emoji, ErrorCode, HISTORY_PAGE,
         InviteDraft, JoinRequest, MAX_ANNOUNCEMENT_CHARS, MAX_HISTORY_PAGE, MAX_INVITE_LASTS_S,
-        MAX_INVITE_USES, MAX_KNOCK_CHARS, MAX_REASON_CHARS, MediaOffer, MessageId, NameError,
-        Nickname, Obstacle, RoomName, RoomPassword, RoomSettings, Seq, ServerMessage, decode,
+        MAX_INVITE_USES, MAX_REASON_CHARS, MediaOffer, MessageId, NameError, Nickname, Obstacle,
+        RoomName, RoomPassword, RoomSettings, Seq, ServerMessage, decode,
     },
     server::{
-        error::{refusal, refusal_of_rate},
+        entry::{CheckedEntry, Shown, parse_text},
+        error::refusal,
         identity::new_session_token,
         invites::new_invite_id,
         limits::MAX_PROTOCOL_ERRORS,
         log_throttle::{self, LogThrottle},
-        net::{RequestKind, ban_network, stored_bytes},
+        net::{RequestKind, stored_bytes},
         rooms::{
-            CallRequest, ChatRequest, Departure, Entry, Frames, ModerationRequest, RoomError,
-            RoomHandle, RoomRequest, ShownPassword, Summaries, trim_to_frame,
+            CallRequest, ChatRequest, Departure, Entry, Frames, ModerationRequest, RoomRequest,
+            Summaries, trim_to_frame,
         },
         sfu::Offer,
         store::Edit,
@@ -170,20 +171,7 @@ impl Connection {
     /// # Errors
     /// The address exceeds its rate.
     fn charge(&self, kind: RequestKind, amount: u32) -> Result<(), ErrorCode> {
-        let rates = &self.context.request_rates;
-        let Err(limit) = rates.try_take(kind, self.client.0, amount) else {
-            return Ok(());
-        };
-        static REFUSED: LogThrottle = LogThrottle::new();
-        if let Some(count) = REFUSED.record() {
-            tracing::warn!(
-                kind = kind.name(),
-                count,
-                limit = limit.name(),
-                "more was asked for than --address-rates or --total-rates allow"
-            );
-        }
-        Err(refusal_of_rate(kind, limit))
+        self.context.charge(kind, self.client.0, amount)
     }
 
     /// Starts to watch the open rooms.
@@ -226,60 +214,36 @@ impl Connection {
         if opening.apply(&mut RoomSettings::default()).is_none() {
             return Err(ErrorCode::BadSetting);
         }
-        let line = request.line.filter(|line| !line.trim().is_empty());
-        let line = line.map(|line| parse_text(&line, MAX_KNOCK_CHARS));
         let (session, seen) = match request.resume {
             Some(resume) => (resume.session, Some((resume.epoch, resume.seq))),
             None => (new_session_token(), None),
         };
-        let rooms = &self.context.rooms;
-        let handle = rooms.open(&name).map_err(|error| error.code())?;
-        self.charge(RequestKind::Join, 1)?;
-        // A forged invite is refused before anybody looks for the room.
-        let invite = request
-            .invite
-            .map(|token| rooms.verify_invite(&name, &token));
-        let invite = invite.transpose()?;
-        if !rooms.is_open(&name) {
-            self.charge(RequestKind::NewRoom, 1)?;
-            if rooms.is_new(&name).await {
-                self.charge(RequestKind::NewName, 1)?;
-            }
-        }
+        let shown = Shown {
+            invite: request.invite,
+            password: request.password,
+            line: request.line,
+        };
+        let checked = self.context.check_entry(&name, self.client.0, shown);
+        let CheckedEntry {
+            room,
+            invite,
+            password,
+            line,
+            network,
+        } = checked.await?;
         let entry = Entry {
             seen,
             host_key: request.host_key,
             invite,
-            password: self.verify(&handle, request.password).await?,
-            line: line.transpose()?,
+            password,
+            line,
             opening,
-            network: ban_network(self.client.0),
+            network,
         };
-        let membership = handle
-            .join(&session, &nickname, entry, &self.outbox)
-            .await?;
+        let membership = room.join(&session, &nickname, entry, &self.outbox).await?;
         self.membership = Some((name, membership));
         self.watching = None;
         Ok(())
-    }
-
-    /// Verifies what a client shows as the password of a room.
-    async fn verify(
-        &self,
-        room: &RoomHandle,
-        shown: Option<RoomPassword>,
-    ) -> Result<ShownPassword, ErrorCode> {
-        let Some(shown) = shown else {
-            return Ok(ShownPassword::Nothing);
-        };
-        match room.password().await.map_err(RoomError::code)? {
-            Some(known) => {
-                let passwords = &self.context.room_passwords;
-                let verified = passwords.verify(room.name(), self.client.0, &shown, known);
-                verified.await
-            }
-            None => Ok(ShownPassword::Nothing),
-        }
     }
 
     /// Sends a page of history from the store, without the room.
@@ -554,15 +518,6 @@ fn parse_reason(reason: Option<String>) -> Result<Option<ChatText>, ErrorCode> {
     let reason = reason.filter(|reason| !reason.trim().is_empty());
     let parsed = reason.map(|reason| parse_text(&reason, MAX_REASON_CHARS));
     parsed.transpose()
-}
-
-/// Parses a text of a host.
-fn parse_text(text: &str, max_chars: usize) -> Result<ChatText, ErrorCode> {
-    let text = ChatText::parse(text).map_err(|_| ErrorCode::BadText)?;
-    match text.as_str().chars().count() <= max_chars {
-        true => Ok(text),
-        false => Err(ErrorCode::BadText),
-    }
 }
 
 /// The error code of a text that is not a valid chat message.
