@@ -15,12 +15,13 @@ use crate::server::rooms::{
     core::command::{
         Command, ConnectionId, Departure, Effect, Join, Moderator, Now, RequestId, Requester,
     },
+    core::lobby::VisitStatus,
     core::room::Room,
     fanout::connections::Connections,
     fanout::outbox::Outbox,
 };
 use crate::{
-    protocol::{ChatDraft, ChatMessage, ErrorCode, Person, RoomName, ServerMessage},
+    protocol::{ChatDraft, ChatMessage, ErrorCode, ParticipantId, Person, RoomName, ServerMessage},
     server::{
         error::refusal,
         log_throttle::{self, LogThrottle},
@@ -42,6 +43,8 @@ use tokio::{
 
 /// The reply channel of a plain form.
 type FormReply = oneshot::Sender<Result<ChatMessage, RoomError>>;
+/// The reply channel of a request to enter by a page without script.
+type VisitReply = oneshot::Sender<Result<VisitStatus, ErrorCode>>;
 
 /// One room, its sockets, its pending commits and its media.
 pub struct Actor {
@@ -57,6 +60,8 @@ pub struct Actor {
     connections: Connections,
     /// The plain forms that wait for their commit.
     forms: HashMap<RequestId, FormReply>,
+    /// The people with pages without script who wait for the answer to their request to enter.
+    visits: Vec<(ParticipantId, VisitReply)>,
     /// The id of the last plain form.
     last_request_id: u64,
     /// Pending commits, in the order of the requests.
@@ -155,6 +160,7 @@ impl Actor {
             mailbox,
             connections: Connections::new(rooms.metrics().clone()),
             forms: HashMap::new(),
+            visits: Vec::new(),
             last_request_id: 0,
             commits: FuturesOrdered::new(),
             media: None,
@@ -233,8 +239,8 @@ impl Actor {
             }
             RoomMessage::Password(reply) => drop(reply.send(self.room.password())),
             RoomMessage::Visit { visitor, reply } => {
-                let (answer, effects) = self.room.visit(visitor, now());
-                let _ = reply.send(answer);
+                self.visits.push((visitor.id.clone(), reply));
+                let effects = self.room.visit(visitor, now());
                 self.run_effects(effects);
             }
             RoomMessage::VisitStatus { id, reply } => {
@@ -373,6 +379,11 @@ impl Actor {
             Effect::AnswerForm { request_id, result } => {
                 if let Some(reply) = self.forms.remove(&request_id) {
                     self.answer_form(reply, result);
+                }
+            }
+            Effect::AnswerVisit { id, result } => {
+                for (_, reply) in self.visits.extract_if(.., |(asking, _)| *asking == id) {
+                    let _ = reply.send(result.clone());
                 }
             }
             Effect::Media(command) => self.send_media(command),

@@ -3,7 +3,7 @@
 
 use super::{
     command::{Effect, Join, Now, ShownPassword, Visitor},
-    lobby::{Socket, VisitStatus, end},
+    lobby::{Socket, end},
     presence::HOST_RESERVE,
     room::{Room, broadcast},
 };
@@ -184,32 +184,58 @@ impl Room {
     }
 
     /// Handles the request of somebody with a page without script. Whoever may enter is remembered
-    /// as let in, so that their pages show the room.
-    pub fn visit(
-        &mut self,
-        visitor: Visitor,
-        now: Now,
-    ) -> (Result<VisitStatus, ErrorCode>, Vec<Effect>) {
+    /// as let in, so that their pages show the room; [`Effect::AnswerVisit`] follows when that is
+    /// durable.
+    pub fn visit(&mut self, visitor: Visitor, now: Now) -> Vec<Effect> {
         let id = visitor.id.clone();
-        let effects = match self.admission(&visitor, now) {
-            Admission::Refuse(code) => return (Err(code), Vec::new()),
+        let refused = |code| {
+            let (id, result) = (id.clone(), Err(code));
+            vec![Effect::AnswerVisit { id, result }]
+        };
+        let mut effects = match self.admission(&visitor, now) {
+            Admission::Refuse(code) => {
+                let mut effects = self.leave_lobby(&id, now);
+                effects.extend(refused(code));
+                return effects;
+            }
             Admission::Wait => match self.wait_without_socket(visitor, now) {
                 Ok(effects) => effects,
-                Err(code) => return (Err(code), Vec::new()),
+                Err(code) => return refused(code),
             },
-            Admission::UseInvite(invite) => self.use_invite(invite, id.clone(), now),
+            Admission::UseInvite(invite) => {
+                let mut effects = self.leave_lobby(&id, now);
+                effects.extend(self.use_invite(invite, id, now));
+                return effects;
+            }
             // Everybody may read such a room.
             Admission::Enter if !self.authority.is_hidden() => Vec::new(),
             Admission::Enter if self.pending >= ROOM_PENDING => {
-                return (Err(ErrorCode::Unavailable), Vec::new());
+                return refused(ErrorCode::Unavailable);
             }
             Admission::Enter => {
-                let key = self.store_claim(now);
-                let record = self.store(None, AuthorityEvent::Admit(vec![id.clone()]), now);
-                key.into_iter().chain([record]).collect()
+                let mut effects = self.leave_lobby(&id, now);
+                effects.extend(self.store_claim(now));
+                let event = AuthorityEvent::Admit(vec![id]);
+                effects.push(self.store(None, event, now));
+                return effects;
             }
         };
-        (Ok(self.visit_status(&id, now)), effects)
+        effects.push(self.answer_visit(id, None, now));
+        effects
+    }
+
+    /// Answers somebody with a page without script, whose record is durable or was refused.
+    pub(super) fn answer_visit(
+        &mut self,
+        id: ParticipantId,
+        refused: Option<ErrorCode>,
+        now: Now,
+    ) -> Effect {
+        let result = match refused {
+            Some(code) => Err(code),
+            None => Ok(self.visit_status(&id, now)),
+        };
+        Effect::AnswerVisit { id, result }
     }
 
     /// Records that somebody uses an invite.

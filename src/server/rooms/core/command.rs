@@ -1,6 +1,6 @@
 //! The input and the output of [`super::room::Room`]: commands in, effects out.
 
-use super::operator::OperatorCommand;
+use super::{lobby::VisitStatus, operator::OperatorCommand};
 use crate::{
     protocol::{
         ChatDraft, ChatMessage, ChatText, CloseCode, Devices, Epoch, ErrorCode, HostKey,
@@ -437,6 +437,14 @@ pub enum Effect {
         request_id: RequestId,
         /// The durable message, or why it was not stored.
         result: Result<ChatMessage, RoomError>,
+    },
+    /// Answer the requests to enter of somebody with a page without script, if any of them waits
+    /// for its commit.
+    AnswerVisit {
+        /// The person who asked.
+        id: ParticipantId,
+        /// What they learn, or why they may not enter.
+        result: Result<VisitStatus, ErrorCode>,
     },
     /// Send a command to the SFU.
     Media(sfu::Command),

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     protocol::{
         Access, Action, Ban, ChatText, CloseCode, Devices, ErrorCode, Invite, InviteDraft,
-        InviteId, MessageId, Nickname, ParticipantId, Person, Role, RoleOf, RoomSettings,
+        InviteId, MessageId, Nickname, ParticipantId, Person, Role, RoleOf, RoomSettings, Seq,
         ServerMessage, Source, permit,
     },
     server::{
@@ -668,7 +668,8 @@ impl Room {
         Effect::Record { by, record }
     }
 
-    /// Applies a durable change of the authority and sends it to everybody.
+    /// Applies a durable change of the authority, sends it to everybody, and answers who waits for
+    /// it.
     pub(super) fn on_recorded(
         &mut self,
         by: Option<Moderator>,
@@ -677,13 +678,40 @@ impl Room {
         now: Now,
     ) -> Vec<Effect> {
         self.pending = self.pending.saturating_sub(1);
-        let NewRecord { event, at } = record;
         let stored = match result {
             Ok(Recorded::Applied(seq)) => Ok(seq),
             Ok(Recorded::Unchanged) => Ok(None),
             Ok(Recorded::Refused(code)) => Err(code),
             Err(error) => Err(error.code()),
         };
+        let let_in = match &record.event {
+            AuthorityEvent::Admit(ids) => ids.clone(),
+            AuthorityEvent::UseInvite { id, .. } => vec![id.clone()],
+            AuthorityEvent::Claim { .. }
+            | AuthorityEvent::Settings { .. }
+            | AuthorityEvent::Password { .. }
+            | AuthorityEvent::Role { .. }
+            | AuthorityEvent::Ban(_)
+            | AuthorityEvent::LiftBan(_)
+            | AuthorityEvent::Dismiss(_)
+            | AuthorityEvent::Invite(_)
+            | AuthorityEvent::RevokeInvite(_) => Vec::new(),
+        };
+        let refused = stored.err();
+        let mut effects = self.apply_recorded(by, record, stored, now);
+        let let_in = let_in.into_iter();
+        effects.extend(let_in.map(|id| self.answer_visit(id, refused, now)));
+        effects
+    }
+
+    /// Applies a durable change of the authority and sends it to everybody.
+    fn apply_recorded(
+        &mut self,
+        by: Option<Moderator>,
+        NewRecord { event, at }: NewRecord,
+        stored: Result<Option<Seq>, ErrorCode>,
+        now: Now,
+    ) -> Vec<Effect> {
         let seq = match (stored, &by, &event) {
             (Ok(seq), _, _) => seq,
             (Err(code), _, AuthorityEvent::UseInvite { invite, id }) => {

@@ -565,7 +565,10 @@ impl World {
                 Effect::RefuseJoin { connection, .. } | Effect::Close { connection, .. } => {
                     self.client(connection).open = false;
                 }
-                Effect::AnswerForm { .. } | Effect::SendIfIdle { .. } | Effect::SummaryChanged => {}
+                Effect::AnswerForm { .. }
+                | Effect::AnswerVisit { .. }
+                | Effect::SendIfIdle { .. }
+                | Effect::SummaryChanged => {}
             }
         }
         self.check(room);

@@ -466,7 +466,10 @@ impl World {
                     client.link.take_if(|link| link.connection == connection);
                 }
             }
-            Effect::AnswerForm { .. } | Effect::SendIfIdle { .. } | Effect::SummaryChanged => {}
+            Effect::AnswerForm { .. }
+            | Effect::AnswerVisit { .. }
+            | Effect::SendIfIdle { .. }
+            | Effect::SummaryChanged => {}
         }
     }
 
