@@ -10,8 +10,8 @@ mod server;
 pub use server::plain_path;
 
 use crate::protocol::{
-    CallPerson, ChatMessage, InviteToken, NameError, Nickname, Person, RoomName, RoomSummary, Seq,
-    SessionToken,
+    CallPerson, ChatMessage, ChatText, InviteToken, NameError, Nickname, Person, RoomName,
+    RoomSummary, Seq, SessionToken,
 };
 use crate::state::Position;
 use leptos::prelude::*;
@@ -122,6 +122,34 @@ pub struct RoomStart {
     pub hide_addresses: bool,
     /// An open room whose name differs in letter case only, if this room was never used.
     pub other_case: Option<RoomName>,
+    /// What the server keeps for the reader of a page without script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visit: Option<Visit>,
+}
+
+/// What the server keeps for the reader of a page without script.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visit {
+    /// What has become of the request to enter; nothing for somebody who is in or has not asked.
+    pub wait: Option<Wait>,
+    /// The message that the room refused.
+    pub text: Option<ChatText>,
+}
+
+/// What has become of a request to enter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Wait {
+    /// The person waits in the lobby.
+    Waiting {
+        /// The place, from 1.
+        place: u32,
+        /// Whether anybody is here who can admit them.
+        host_here: bool,
+    },
+    /// A host turned the person away, for this reason.
+    TurnedAway(Option<ChatText>),
+    /// Nobody admitted the person in time, or the server has restarted.
+    Ended,
 }
 
 /// A part of a room's messages.
@@ -282,7 +310,8 @@ pub async fn invite_calendar(
     server::invite_calendar(&room, &token, starts, ends).map(|file| Packed::pack(&file))
 }
 
-/// Posts a message by a plain form and redirects to the room.
+/// Posts a message by a plain form and redirects to the room. Where the author has to ask to enter
+/// first, the page offers that and keeps the message.
 #[server(endpoint = "post_message")]
 pub async fn post_message(
     /// The room name.
@@ -293,7 +322,37 @@ pub async fn post_message(
     #[server(default)]
     plain: Option<String>,
 ) -> Result<(), ApiError> {
-    let path = server::post_message(&room, &text).await?;
-    leptos_axum::redirect(&server::answer_path(path, plain.is_some()));
+    let path = server::post_message(&room, &text, plain.is_some()).await?;
+    leptos_axum::redirect(&path);
+    Ok(())
+}
+
+/// Asks to enter a room by a plain form and redirects to the page of the room without script, which
+/// shows the room, the wait, or why the room refuses.
+#[server(endpoint = "enter_room")]
+pub async fn enter_room(
+    /// The room name.
+    room: String,
+    /// The nickname as typed; the one of the device if empty.
+    #[server(default)]
+    nickname: String,
+    /// The password of the room as typed.
+    #[server(default)]
+    password: String,
+    /// The invite as typed: a link or what it holds.
+    #[server(default)]
+    invite: String,
+    /// What the hosts read, as typed.
+    #[server(default)]
+    line: String,
+) -> Result<(), ApiError> {
+    let shown = server::TypedEntry {
+        nickname,
+        password,
+        invite,
+        line,
+    };
+    let path = server::enter_room(&room, shown).await?;
+    leptos_axum::redirect(&plain_path(path));
     Ok(())
 }

@@ -1,16 +1,18 @@
 //! The implementation of the server functions.
 
-use super::{ApiError, Field, FoundMessages, NICKNAME_COOKIE, RoomStart};
+use super::{ApiError, Field, FoundMessages, NICKNAME_COOKIE, RoomStart, Visit, Wait};
 use crate::i18n::guest_name;
 use crate::protocol::{
     ChatDraft, ChatText, ErrorCode, InviteId, InviteToken, MAX_CHAT_CHARS, MessageId, NameError,
-    Nickname, RoomName, Seq, SessionToken, text,
+    Nickname, RoomName, RoomPassword, Seq, SessionToken, text,
 };
 use crate::server::context::AppContext;
+use crate::server::entry::{CheckedEntry, Shown};
 use crate::server::error::refusal_of_rate;
 use crate::server::invites::{self, MeetingTime};
-use crate::server::rooms::{Reader, RoomError, Rooms};
+use crate::server::rooms::{Reader, RoomError, Rooms, VisitStatus, Visitor};
 use crate::server::store::{Page, StoreError};
+use crate::server::visits::VisitKey;
 use crate::server::{
     log_throttle::{self, LogThrottle},
     net::{RequestKind, ban_network, stored_bytes},
@@ -20,6 +22,7 @@ use crate::server::{request, room_names};
 use crate::state::Position;
 use leptos::prelude::*;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::time::Instant;
 use time::OffsetDateTime;
 
 /// Messages in a page of search results.
@@ -142,6 +145,7 @@ pub(super) async fn room_start(room: &str) -> Result<RoomStart, ApiError> {
     let nickname = remembered_nickname().unwrap_or_else(|| guest(rand::random()));
     let own_navigation = request::is_own_navigation();
     let reader = reader(None);
+    let reader_without_script = reader_without_script(&name);
     let snapshot = context.rooms.snapshot(&name, reader.as_ref()).await;
     let is_new = snapshot.seq == 0 && snapshot.people.is_empty();
     let other_case = is_new.then(|| open_in_other_case(&context.rooms, &name));
@@ -160,7 +164,43 @@ pub(super) async fn room_start(room: &str) -> Result<RoomStart, ApiError> {
         own_navigation,
         hide_addresses: context.config.hide_addresses,
         other_case: other_case.flatten(),
+        visit: match reader_without_script {
+            Some(key) => Some(visit(&context, key).await),
+            None => None,
+        },
     })
+}
+
+/// Who reads a page without script, by the cookie of the device.
+fn reader_without_script(room: &RoomName) -> Option<VisitKey> {
+    request::query("plain")?;
+    Some(VisitKey {
+        id: participant_id(&known_device()?),
+        room: room.clone(),
+    })
+}
+
+/// What the server keeps for the reader of a page without script. Asks the room only where the
+/// reader has asked to enter it.
+async fn visit(context: &AppContext, key: VisitKey) -> Visit {
+    let (visits, now) = (&context.visits, Instant::now());
+    let mut wait = None;
+    if visits.has_asked(&key, now)
+        && let Ok(room) = context.rooms.open(&key.room)
+        && let Ok(status) = room.visit_status(key.id.clone()).await
+    {
+        wait = match status {
+            VisitStatus::Waiting { place, host_here } => Some(Wait::Waiting { place, host_here }),
+            VisitStatus::TurnedAway(reason) => Some(Wait::TurnedAway(reason)),
+            VisitStatus::Outside => Some(Wait::Ended),
+            VisitStatus::Inside => {
+                visits.on_entered(&key, now);
+                None
+            }
+        };
+    }
+    let text = visits.text(&key, now);
+    Visit { wait, text }
 }
 
 /// The fullest open room whose name differs from this one in letter case only, because phones
@@ -295,15 +335,18 @@ pub(super) fn invite_calendar(
     Ok(invites::calendar_file(locale, &room, &id, &link, time, now))
 }
 
-pub(super) async fn post_message(room: &str, text: &str) -> Result<String, ApiError> {
+/// Posts a message by a plain form. Returns the path of the page that answers.
+pub(super) async fn post_message(room: &str, text: &str, plain: bool) -> Result<String, ApiError> {
     let name = parse_room(room)?;
+    let answer = |path| answer_path(path, plain);
     let text = match ChatText::parse(text) {
         Ok(text) => text,
-        Err(NameError::Empty) => return Ok(name.path()),
-        Err(_) => return Ok(format!("{}?refused={MAX_CHAT_CHARS}", name.path())),
+        Err(NameError::Empty) => return Ok(answer(name.path())),
+        Err(_) => return Ok(answer(format!("{}?refused={MAX_CHAT_CHARS}", name.path()))),
     };
     allow(RequestKind::Post, 1)?;
-    let rooms = context().rooms.clone();
+    let context = context();
+    let rooms = &context.rooms;
     let handle = rooms.open(&name).map_err(room_error)?;
     let bytes = stored_bytes(text.as_str().len());
     if !rooms.is_open(&name) {
@@ -311,31 +354,152 @@ pub(super) async fn post_message(room: &str, text: &str) -> Result<String, ApiEr
         if rooms.is_new(&name).await
             && let Err(code) = allow_to_store(RequestKind::NewName, 1)
         {
-            return Ok(refused_path(&name, code));
+            return Ok(answer(refused_path(&name, code)));
         }
     }
     // Last, because a message that is refused before costs no bytes.
     allow(RequestKind::ChatBytes, bytes)?;
     if let Err(code) = allow_to_store(RequestKind::DayBytes, bytes) {
-        return Ok(refused_path(&name, code));
+        return Ok(answer(refused_path(&name, code)));
     }
     let device = device();
+    let key = VisitKey {
+        id: participant_id(&device),
+        room: name.clone(),
+    };
     let nickname = remembered_nickname().unwrap_or_else(|| guest(number_of(&device)));
     let draft = ChatDraft {
         id: MessageId(uuid::Uuid::from_u128(rand::random())),
-        text,
+        text: text.clone(),
         reply_to: None,
     };
     let network = ban_network(request::client_address().0);
     match handle.post(&device, nickname, network, draft).await {
-        Ok(_) => Ok(name.path()),
-        Err(RoomError::StorageFull(full)) => Ok(refused_path(&name, full.code())),
-        Err(RoomError::Denied(code)) => Ok(refused_path(&name, code)),
+        Ok(_) => {
+            context.visits.forget(&key, Instant::now());
+            Ok(answer(name.path()))
+        }
+        Err(RoomError::StorageFull(full)) => Ok(answer(refused_path(&name, full.code()))),
+        Err(RoomError::Denied(code)) if asks_to_enter(code) => {
+            context.visits.keep(key, network, text, Instant::now());
+            Ok(plain_path(refused_path(&name, code)))
+        }
+        Err(RoomError::Denied(code)) => Ok(answer(refused_path(&name, code))),
         Err(error) => Err(room_error(error)),
     }
 }
 
-/// The page of a room, which says why a message was refused.
+/// What somebody has typed into the form that asks to enter a room.
+pub(super) struct TypedEntry {
+    /// The nickname; the one of the device if empty.
+    pub nickname: String,
+    /// The password of the room.
+    pub password: String,
+    /// The link of an invite, or what it holds.
+    pub invite: String,
+    /// What the hosts read.
+    pub line: String,
+}
+
+/// Asks to enter a room for the person with this device. Returns the path of the page that answers.
+pub(super) async fn enter_room(room: &str, typed: TypedEntry) -> Result<String, ApiError> {
+    let name = parse_room(room)?;
+    let context = context();
+    match ask_to_enter(&context, &name, typed).await {
+        Ok(VisitStatus::Inside) => Ok(name.path()),
+        Ok(VisitStatus::Waiting { .. } | VisitStatus::TurnedAway(_) | VisitStatus::Outside) => {
+            Ok(format!("{}?asked=1", name.path()))
+        }
+        Err(code) => {
+            context.rooms.metrics().refused(code, false);
+            Ok(refused_path(&name, code))
+        }
+    }
+}
+
+/// Asks to enter a room, by the same checks as a `join` of a connection.
+async fn ask_to_enter(
+    context: &AppContext,
+    name: &RoomName,
+    typed: TypedEntry,
+) -> Result<VisitStatus, ErrorCode> {
+    // The request is read before the wait: it is gone where the client has left meanwhile.
+    let ip = request::client_address().0;
+    let typed_nickname = match typed.nickname.trim() {
+        "" => None,
+        typed => Some(Nickname::parse(typed).map_err(|_| ErrorCode::BadNickname)?),
+    };
+    let password = Some(typed.password.as_str()).filter(|typed| !typed.is_empty());
+    let password = password.map(|typed| {
+        let parsed = RoomPassword::parse(typed);
+        parsed.map_err(|_| ErrorCode::WrongPassword)
+    });
+    let invite = Some(invite_in(&typed.invite)).filter(|typed| !typed.is_empty());
+    let invite = invite.map(|typed| {
+        let parsed = InviteToken::parse(typed);
+        parsed.map_err(|_| ErrorCode::BadInvite)
+    });
+    let shown = Shown {
+        invite: invite.transpose()?,
+        password: password.transpose()?,
+        line: Some(typed.line),
+    };
+    let device = device();
+    if let Some(nickname) = &typed_nickname {
+        request::set_cookie(NICKNAME_COOKIE, Some(nickname.as_str()), false);
+    }
+    let nickname = typed_nickname.or_else(remembered_nickname);
+    let nickname = nickname.unwrap_or_else(|| guest(number_of(&device)));
+    let CheckedEntry {
+        room,
+        invite,
+        password,
+        line,
+        network,
+    } = context.check_entry(name, ip, shown).await?;
+    let visitor = Visitor {
+        invite,
+        password,
+        line,
+        network,
+        ..Visitor::new(device, nickname)
+    };
+    let key = VisitKey {
+        id: visitor.id.clone(),
+        room: name.clone(),
+    };
+    let status = room.visit(visitor).await?;
+    match status {
+        VisitStatus::Inside => context.visits.on_entered(&key, Instant::now()),
+        VisitStatus::Waiting { .. } | VisitStatus::TurnedAway(_) | VisitStatus::Outside => {
+            context.visits.on_asked(key, network, Instant::now());
+        }
+    }
+    Ok(status)
+}
+
+/// What an invite holds, in a typed link or alone.
+fn invite_in(typed: &str) -> &str {
+    let typed = typed.trim();
+    let fragment = typed
+        .rsplit_once('#')
+        .map_or(typed, |(_, fragment)| fragment);
+    fragment.strip_prefix("invite=").unwrap_or(fragment)
+}
+
+/// Whether somebody whose message is refused with this code has to ask to enter first.
+fn asks_to_enter(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::NotJoined
+            | ErrorCode::RoomLocked
+            | ErrorCode::PasswordRequired
+            | ErrorCode::InviteRequired
+            | ErrorCode::NotOpen
+    )
+}
+
+/// The page of a room, which says why a request was refused.
 fn refused_path(name: &RoomName, code: ErrorCode) -> String {
     format!("{}?refused={}", name.path(), code.name())
 }

@@ -1,5 +1,7 @@
 //! Components of the pages: they draw state and call actions of the session.
 
+#[cfg(feature = "ssr")]
+mod ask_to_enter;
 mod avatar;
 mod banner;
 pub mod call;
@@ -18,6 +20,8 @@ mod time_zone;
 mod title;
 mod without_script;
 
+#[cfg(feature = "ssr")]
+pub use ask_to_enter::{AskLink, Outside, OutsidePage};
 pub use avatar::{Avatar, hue_of};
 pub use banner::Banner;
 pub use deferred_hydration::{DeferredHydration, Hydration, hydrate_whole};
@@ -31,6 +35,6 @@ pub use people::{PeopleList, PeopleSidebar};
 pub use rename::Rename;
 pub use time_zone::TimeZone;
 pub use title::PageTitle;
+pub use without_script::{WithoutScriptField, is_without_script, page_address, refused_text};
 #[cfg(feature = "ssr")]
-pub use without_script::provide_without_script;
-pub use without_script::{WithoutScriptField, is_without_script, page_address};
+pub use without_script::{provide_refused_text, provide_without_script};

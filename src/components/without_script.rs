@@ -41,3 +41,26 @@ pub fn page_address(path: &str) -> String {
 pub fn WithoutScriptField() -> impl IntoView {
     is_without_script().then(|| view! { <input type="hidden" name="plain" value="1" /> })
 }
+
+/// Context value: the message of this page's author that the room refused.
+#[cfg(feature = "ssr")]
+#[derive(Clone)]
+struct RefusedText(crate::protocol::ChatText);
+
+/// Puts a message that the room refused into the composer of the page without script.
+#[cfg(feature = "ssr")]
+pub fn provide_refused_text(text: crate::protocol::ChatText) {
+    provide_context(RefusedText(text));
+}
+
+/// The message that the room refused, as the HTML inside the composer's `<textarea>`.
+pub fn refused_text() -> Option<String> {
+    #[cfg(feature = "ssr")]
+    return use_context::<RefusedText>().map(|RefusedText(text)| {
+        // Character references are the only markup that a `<textarea>` has.
+        let text = text.as_str().replace('&', "&amp;");
+        text.replace('<', "&lt;").replace('>', "&gt;")
+    });
+    #[cfg(not(feature = "ssr"))]
+    None
+}

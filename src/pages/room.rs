@@ -8,6 +8,8 @@ use crate::components::ErasedShow;
 use crate::components::call::JoinCall;
 use crate::components::chat::{Chat, SearchBox, is_search};
 use crate::components::hosts::{RoomSettingsButton, RoomSettingsDialog};
+#[cfg(feature = "ssr")]
+use crate::components::{AskLink, Outside, OutsidePage, provide_refused_text};
 use crate::components::{
     Banner, DeferredHydration, Hydration, Icon, IconName, Masthead, OutOfRoom, PeopleSidebar,
     TimeZone, is_without_script, page_address,
@@ -86,6 +88,21 @@ fn OpenRoom(
     start: RoomStart,
 ) -> impl IntoView {
     let i18n = use_i18n();
+    #[cfg(feature = "ssr")]
+    if is_without_script() {
+        if let Some(outside) = Outside::of(i18n.get_locale_untracked(), &start) {
+            let title = title_text(&start.name);
+            let title = t_string!(i18n, room.title, room = title.as_str()).to_string();
+            let page = view! {
+                <Title text=title />
+                <Outlet />
+                <OutsidePage start outside />
+            };
+            return page.into_any();
+        }
+        let text = start.visit.as_ref().and_then(|visit| visit.text.clone());
+        text.into_iter().for_each(provide_refused_text);
+    }
     let preset = use_query_map().read_untracked().get("name");
     let preset = preset.and_then(|name| Nickname::parse(&name).ok());
     let nickname = preset.unwrap_or_else(|| start.nickname.clone());
@@ -127,6 +144,7 @@ fn OpenRoom(
             />
         </ErasedShow>
     }
+    .into_any()
 }
 
 /// An open room whose name differs from this one in letter case only.
@@ -157,6 +175,21 @@ fn OtherCaseHint() -> impl IntoView {
             </ErasedShow>
         }
     })
+}
+
+/// The link to the form that asks to enter, on a page without script on which nothing is seen of the
+/// room: the room may be hidden.
+fn ask_link() -> Option<AnyView> {
+    #[cfg(feature = "ssr")]
+    if is_without_script() {
+        let session = expect_context::<Session>();
+        let (people, log) = (session.room.people(), session.room.log());
+        let sees_nothing = people.read_untracked().here.is_empty()
+            && log.read_untracked().messages().next().is_none();
+        let name = session.name();
+        return sees_nothing.then(|| view! { <AskLink name /> }.into_any());
+    }
+    None
 }
 
 /// Shows the number of unread messages in the title, while the page is hidden.
@@ -254,6 +287,7 @@ fn RoomPage() -> impl IntoView {
             <main id="content" class="room__main">
                 <Banner />
                 <OtherCaseHint />
+                {ask_link()}
                 <DeferredHydration>
                     <SearchBox />
                 </DeferredHydration>

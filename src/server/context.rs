@@ -15,6 +15,7 @@ use super::{
     sfu::Sfu,
     store::Store,
     tls::ServerTls,
+    visits::Visits,
 };
 use axum::extract::FromRef;
 use leptos::config::LeptosOptions;
@@ -78,6 +79,8 @@ pub struct Shared {
     pub timing: Timing,
     /// Verifies the passwords of rooms.
     pub room_passwords: Arc<RoomPasswords>,
+    /// What is kept for people without script.
+    pub visits: Arc<Visits>,
     /// The runtime that renders pages.
     pub pages: Handle,
     /// Turns true when the server stops.
@@ -153,6 +156,7 @@ impl AppContext {
             doctor: Arc::default(),
             timing,
             room_passwords: Arc::new(RoomPasswords::new(Handle::current())),
+            visits: Arc::default(),
             pages: Handle::current(),
             stopping,
             config: Arc::new(config),

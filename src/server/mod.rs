@@ -8,7 +8,7 @@
 //! * [`net`] the sockets of both address families, the listener, and the limits per network address.
 //! * [`addresses`] by which people reach media and TURN here.
 //! * [`rooms`] presence, chat and calls of each room, as a pure core in an actor.
-//! * [`entry`] checks requests to enter a room.
+//! * [`entry`] checks requests to enter a room; [`visits`] remembers them for people without script.
 //! * [`store`] the SQLite database; [`disk`] the free space beside it.
 //! * [`sfu`] passes media on where a call does not run browser to browser.
 //! * [`tls`] the certificate: by ACME, by a local authority, or from files.
@@ -69,6 +69,7 @@ pub mod tls;
 pub mod token_bucket;
 pub mod turn;
 mod turn_relay;
+pub mod visits;
 
 pub use base_path::{BasePath, MAX_BASE_PATH_BYTES};
 pub use context::AppContext;

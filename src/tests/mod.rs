@@ -48,3 +48,4 @@ mod rooms;
 mod search;
 mod text;
 mod tls;
+mod visits;

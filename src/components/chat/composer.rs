@@ -6,7 +6,7 @@
 use crate::api::PostMessage;
 use crate::components::chat::ReplyTarget;
 use crate::components::chat::quote::QuoteView;
-use crate::components::{ErasedShow, Icon, IconName, WithoutScriptField};
+use crate::components::{ErasedShow, Icon, IconName, WithoutScriptField, refused_text};
 use crate::i18n::*;
 use crate::paths::address;
 use crate::protocol::{Action, ChatText, MAX_CHAT_CHARS, NameError};
@@ -105,6 +105,7 @@ pub fn Composer() -> impl IntoView {
                 aria-invalid=Signal::derive(move || problem.get().is_some().then_some("true"))
                 placeholder=words!(i18n, room.placeholder)
                 node_ref=area
+                inner_html=refused_text()
                 on:keydown=on_key
                 on:input=move |_| {
                     session.typing();
@@ -179,6 +180,8 @@ enum Problem {
     Role,
     /// The room is locked.
     Locked,
+    /// The room is not open at this time.
+    NotOpen,
     /// A host keeps this participant out.
     Banned,
 }
@@ -194,6 +197,7 @@ impl Problem {
             "too_many_new_rooms" => Self::TooManyNewRooms,
             "not_allowed" => Self::Role,
             "room_locked" => Self::Locked,
+            "not_open" => Self::NotOpen,
             "banned" => Self::Banned,
             _ => Self::Text(NameError::TooLong, 0),
         }
@@ -219,6 +223,7 @@ fn refusal(locale: Locale, problem: Problem) -> String {
         Problem::TooManyNewRooms => td_string!(locale, room.refused_new_rooms).to_owned(),
         Problem::Role => td_string!(locale, room.refused_role).to_owned(),
         Problem::Locked => td_string!(locale, room.refused_locked).to_owned(),
+        Problem::NotOpen => td_string!(locale, room.refused_not_open).to_owned(),
         Problem::Banned => td_string!(locale, room.refused_banned).to_owned(),
     }
 }
