@@ -6,6 +6,7 @@
 
 use crate::protocol::{
     ChatText, ClientMessage, Devices, Emoji, MessageId, Nickname, ParticipantId, RoomName,
+    RoomPassword,
 };
 use crate::state::call::{CallState, DeviceKind};
 use crate::state::duplicate_names::DuplicateNames;
@@ -207,6 +208,12 @@ controller_methods! {
     rename(nickname: Nickname);
     /// Requests messages older than the first loaded one.
     load_older();
+    /// Asks to enter with a password.
+    enter_with(password: RoomPassword);
+    /// Asks to enter without the invite of this tab.
+    drop_invite();
+    /// Asks to enter with this nickname and, in the lobby, with this line for the hosts.
+    knock(nickname: Nickname, line: Option<String>);
     /// Tries to connect at once instead of waiting.
     retry_now();
     /// Enters the call with the available devices. Joining never waits for a device.

@@ -17,6 +17,10 @@ pub enum IconName {
     Chat,
     /// A cross, to close something.
     Close,
+    /// An eye, to show what is typed.
+    Eye,
+    /// An eye, struck out.
+    EyeOff,
     /// Two arrows around each other.
     Flip,
     /// An arrow to the right.
@@ -74,6 +78,12 @@ impl IconName {
             }
             Self::Chat => "M3 4.5h14v9H9l-4 3.5v-3.5H3z",
             Self::Close => "M5 5l10 10M15 5 5 15",
+            Self::Eye => {
+                "M2 10s3-5.500 8-5.500 8 5.500 8 5.500-3 5.500-8 5.500S2 10 2 10zM10 12.500a2.500 2.500 0 1 0 0-5 2.500 2.500 0 0 0 0 5z"
+            }
+            Self::EyeOff => {
+                "M2 10s3-5.500 8-5.500 8 5.500 8 5.500-3 5.500-8 5.500S2 10 2 10zM10 12.500a2.500 2.500 0 1 0 0-5 2.500 2.500 0 0 0 0 5zM3.500 16.500l13-13"
+            }
             Self::Flip => {
                 "M4 8a6.5 6.5 0 0 1 11.5-2.5M16 2.5v3.3h-3.3M16 12a6.5 6.5 0 0 1-11.5 2.5M4 17.500v-3.300h3.300"
             }

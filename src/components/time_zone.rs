@@ -1,5 +1,7 @@
 //! The time zone in which times of day are shown.
 
+use crate::i18n::{Locale, day, time_of_day};
+use crate::state::rows::local;
 use leptos::prelude::*;
 
 /// The cookie with the device's offset, in minutes east of UTC.
@@ -34,6 +36,12 @@ impl TimeZone {
     /// Switches to the browser's zone. Called once the page is hydrated.
     pub fn ask_browser(self) {
         self.ask_browser.set(true);
+    }
+
+    /// A moment in local time, as a day and a time of day; tracked.
+    pub fn day_and_time(self, locale: Locale, at_ms: i64) -> String {
+        let at = local(at_ms, &|at| self.offset_minutes(at));
+        format!("{} {}", day(locale, at.date()), time_of_day(at))
     }
 
     /// The offset from UTC at a moment, in minutes; tracked.

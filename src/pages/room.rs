@@ -11,7 +11,7 @@ use crate::components::hosts::{RoomSettingsButton, RoomSettingsDialog};
 #[cfg(feature = "ssr")]
 use crate::components::{AskLink, Outside, OutsidePage, provide_refused_text};
 use crate::components::{
-    Banner, DeferredHydration, Hydration, Icon, IconName, Masthead, OutOfRoom, PeopleSidebar,
+    AdmittedTo, Banner, DeferredHydration, Hydration, Icon, IconName, Masthead, PeopleSidebar,
     TimeZone, is_without_script, page_address,
 };
 use crate::i18n::*;
@@ -57,6 +57,7 @@ impl LazyRoute for RoomRoute {
         #[cfg(feature = "hydrate")]
         {
             crate::browser::dom::host_link::take();
+            crate::browser::dom::invite_link::take();
             crate::browser::dom::page::arrived();
         }
         view! { <RoomLayout start=this.start /> }.into_any()
@@ -123,8 +124,6 @@ fn OpenRoom(
     });
     on_cleanup(move || session.disconnect());
     count_unread_in_title(session);
-    let out = Memo::new(move |_| session.room.connection().read().phase.is_out());
-    let phase = Memo::new(move |_| session.room.connection().read().phase);
     // A plain string: the head is written after this view's signals are disposed, and the
     // title is the same in both languages.
     let title = title_text(&name);
@@ -133,16 +132,9 @@ fn OpenRoom(
         <Title text=title />
         // Draws nothing; the router waits for it before it changes the address.
         <Outlet />
-        <ErasedShow when=Signal::derive(move || !out.get())>
+        <AdmittedTo>
             <RoomOrCall />
-        </ErasedShow>
-        <ErasedShow when=out>
-            <OutOfRoom
-                name=name.clone()
-                phase
-                on_retry=Callback::new(move |()| session.retry_now())
-            />
-        </ErasedShow>
+        </AdmittedTo>
     }
     .into_any()
 }

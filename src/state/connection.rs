@@ -4,6 +4,7 @@
 //! and follows the [`ReconnectPlan`].
 
 use crate::protocol::{CloseCode, ErrorCode, Refusal, ServerMessage};
+use crate::state::entry::{Admission, Barrier};
 use std::time::Duration;
 
 /// How long the connection may be down before the page shows a banner.
@@ -125,24 +126,18 @@ pub enum Phase {
     Live,
     /// Lost; another attempt is planned.
     Waiting,
-    /// The room is full; the user decides when to try again.
-    Full,
-    /// The room admits nobody new; the user decides when to try again.
-    Locked,
-    /// A host keeps this participant out; the user decides when to try again.
-    Banned,
-    /// A host or the operator removed this participant; the user decides when to try again.
-    Removed,
-    /// A host ended the meeting, or the operator closed the room; the user decides when to try again.
-    Closed,
+    /// The connection is live, and a host has to admit this participant.
+    Lobby,
+    /// This participant is not in the room; the user decides when to try again.
+    Out,
 }
 
 impl Phase {
-    /// Whether the page shows that this participant is not in the room, until the user tries again.
-    pub fn is_out(self) -> bool {
+    /// Whether the server answers on this connection.
+    pub fn is_connected(self) -> bool {
         match self {
-            Self::Full | Self::Locked | Self::Banned | Self::Removed | Self::Closed => true,
-            Self::Idle | Self::Connecting | Self::Live | Self::Waiting => false,
+            Self::Live | Self::Lobby => true,
+            Self::Idle | Self::Connecting | Self::Waiting | Self::Out => false,
         }
     }
 }
@@ -152,6 +147,8 @@ impl Phase {
 pub struct ConnectionState {
     /// State of the connection.
     pub phase: Phase,
+    /// What the page shows.
+    pub admission: Admission,
     /// Attempts since it was last live.
     pub attempts: u32,
     /// Whether the banner is shown.
@@ -193,18 +190,20 @@ impl ConnectionState {
                 };
                 true
             }
-            ServerMessage::Error {
-                code: ErrorCode::RoomFull,
-                ..
-            } => self.stay_out(Phase::Full),
-            ServerMessage::Error {
-                code: ErrorCode::RoomLocked,
-                ..
-            } => self.stay_out(Phase::Locked),
-            ServerMessage::Error {
-                code: ErrorCode::Banned,
-                ..
-            } => self.stay_out(Phase::Banned),
+            ServerMessage::Waiting { .. } => {
+                let before = *self;
+                *self = Self {
+                    phase: Phase::Lobby,
+                    admission: Admission::Lobby,
+                    ..Self::default()
+                };
+                *self != before
+            }
+            ServerMessage::Denied { .. } => self.stay_out(Barrier::Denied),
+            // Errors about a `join` only: a member who is in the room stays there.
+            ServerMessage::Error { code, id: None, .. } if self.phase != Phase::Live => {
+                Barrier::of_error(*code).is_some_and(|barrier| self.stay_out(barrier))
+            }
             ServerMessage::Rooms(_)
             | ServerMessage::RoomsChanged(_)
             | ServerMessage::Chat(_)
@@ -222,8 +221,6 @@ impl ConnectionState {
             | ServerMessage::AskedToUnmute { .. }
             | ServerMessage::Removed { .. }
             | ServerMessage::Bans { .. }
-            | ServerMessage::Waiting { .. }
-            | ServerMessage::Denied { .. }
             | ServerMessage::Lobby { .. }
             | ServerMessage::Window { .. }
             | ServerMessage::Invites { .. }
@@ -247,26 +244,27 @@ impl ConnectionState {
     }
 
     /// The room does not admit this participant. Always a change.
-    fn stay_out(&mut self, phase: Phase) -> bool {
-        self.phase = phase;
+    fn stay_out(&mut self, barrier: Barrier) -> bool {
+        (self.phase, self.banner, self.reason) = (Phase::Out, false, None);
+        self.admission = Admission::Outside(barrier);
         true
     }
 
     /// The socket closed with `code`. `jitter` is random in 0..1.
     pub fn on_lost(&mut self, code: u16, jitter: f64) -> ReconnectPlan {
-        if self.phase.is_out() {
+        if self.phase == Phase::Out {
             return ReconnectPlan::Stay;
         }
         let out = [
-            (CloseCode::NotAllowed, Phase::Banned),
-            (CloseCode::Removed, Phase::Removed),
-            (CloseCode::RoomClosed, Phase::Closed),
+            (CloseCode::NotAllowed, Barrier::Banned),
+            (CloseCode::Removed, Barrier::Removed),
+            (CloseCode::RoomClosed, Barrier::Closed),
         ];
-        if let Some((_, phase)) = out.into_iter().find(|(known, _)| known.code() == code) {
-            (self.phase, self.banner, self.reason) = (phase, false, None);
+        if let Some((_, barrier)) = out.into_iter().find(|(known, _)| known.code() == code) {
+            self.stay_out(barrier);
             return ReconnectPlan::Leave;
         }
-        let first = self.phase == Phase::Live;
+        let first = self.phase.is_connected();
         self.phase = Phase::Waiting;
         if code == CloseCode::Replaced.code() {
             return ReconnectPlan::StartOver;
@@ -298,22 +296,14 @@ impl ConnectionState {
                 self.reason = None;
                 None
             }
-            (
-                Phase::Idle
-                | Phase::Live
-                | Phase::Full
-                | Phase::Locked
-                | Phase::Banned
-                | Phase::Removed
-                | Phase::Closed,
-                _,
-            ) => None,
+            (Phase::Idle | Phase::Live | Phase::Lobby | Phase::Out, _) => None,
         }
     }
 
     /// The connection has been down for [`BANNER_DELAY`]. Returns whether the banner is new.
     pub fn show_banner(&mut self) -> bool {
-        let is_new = self.phase != Phase::Live && !self.phase.is_out() && !self.banner;
+        let is_down = !self.phase.is_connected() && self.phase != Phase::Out;
+        let is_new = is_down && !self.banner;
         self.banner |= is_new;
         is_new
     }
@@ -334,6 +324,7 @@ pub fn backoff(attempts: u32, jitter: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::{ParticipantId, SessionToken};
 
     #[test]
     fn the_first_attempt_comes_within_a_second_and_later_ones_back_off() {
@@ -346,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn reconnecting_never_stops_except_while_the_room_is_full() {
+    fn reconnecting_never_stops_except_outside_the_room() {
         let mut connection = ConnectionState::default();
         for _ in 0..1000 {
             connection.on_connecting();
@@ -355,28 +346,106 @@ mod tests {
                 ReconnectPlan::Retry(_)
             ));
         }
-        connection.phase = Phase::Full;
+        connection.apply(&error(ErrorCode::RoomFull));
         assert_eq!(connection.on_lost(1000, 0.5), ReconnectPlan::Stay);
     }
 
     #[test]
     fn a_removed_participant_and_a_closed_room_wait_for_the_user() {
-        for (code, phase) in [
-            (CloseCode::NotAllowed, Phase::Banned),
-            (CloseCode::Removed, Phase::Removed),
-            (CloseCode::RoomClosed, Phase::Closed),
+        for (code, barrier) in [
+            (CloseCode::NotAllowed, Barrier::Banned),
+            (CloseCode::Removed, Barrier::Removed),
+            (CloseCode::RoomClosed, Barrier::Closed),
         ] {
             let mut connection = ConnectionState {
                 phase: Phase::Live,
                 ..ConnectionState::default()
             };
             let plan = connection.on_lost(code.code(), 0.5);
-            assert_eq!((plan, connection.phase), (ReconnectPlan::Leave, phase));
+            assert_eq!((plan, connection.phase), (ReconnectPlan::Leave, Phase::Out));
+            assert_eq!(connection.admission, Admission::Outside(barrier));
             assert!(!connection.show_banner());
             assert_eq!(connection.on_lost(1006, 0.5), ReconnectPlan::Stay);
             connection.on_connecting();
             assert_eq!(connection.phase, Phase::Connecting);
+            assert_eq!(
+                connection.admission,
+                Admission::Outside(barrier),
+                "until it is known"
+            );
         }
+    }
+
+    fn error(code: ErrorCode) -> ServerMessage {
+        ServerMessage::Error {
+            code,
+            message: String::new(),
+            id: None,
+        }
+    }
+
+    fn waiting() -> ServerMessage {
+        ServerMessage::Waiting {
+            me: ParticipantId::parse("p_me").expect("valid"),
+            session: SessionToken::parse("0123456789012345678901").expect("valid"),
+            place: 1,
+            host_here: false,
+            until: 0,
+        }
+    }
+
+    #[test]
+    fn the_lobby_is_a_live_connection_that_reconnects_and_keeps_its_page() {
+        let mut connection = ConnectionState::default();
+        connection.on_connecting();
+        assert!(connection.apply(&waiting()));
+        assert!(
+            !connection.apply(&waiting()),
+            "news about the place change no connection"
+        );
+        assert_eq!(connection.phase, Phase::Lobby);
+        assert!(!connection.show_banner());
+        assert_eq!(
+            connection.on_lost(1006, 0.5),
+            ReconnectPlan::Retry(backoff(0, 0.5)),
+            "at once, as from a room"
+        );
+        assert_eq!(connection.admission, Admission::Lobby);
+        assert!(connection.show_banner());
+        connection.on_connecting();
+        connection.apply(&waiting());
+        assert!(!connection.banner);
+    }
+
+    #[test]
+    fn a_refusal_in_the_lobby_ends_the_wait_before_the_socket_closes() {
+        for (message, barrier) in [
+            (ServerMessage::Denied { reason: None }, Barrier::Denied),
+            (error(ErrorCode::WaitedTooLong), Barrier::WaitedTooLong),
+        ] {
+            let mut connection = ConnectionState::default();
+            connection.on_connecting();
+            connection.apply(&waiting());
+            assert!(connection.apply(&message));
+            let closed = connection.on_lost(CloseCode::NotAllowed.code(), 0.5);
+            assert_eq!(closed, ReconnectPlan::Stay);
+            assert_eq!(connection.admission, Admission::Outside(barrier));
+        }
+    }
+
+    #[test]
+    fn an_error_about_entering_concerns_nobody_who_is_in_the_room() {
+        let mut connection = ConnectionState {
+            phase: Phase::Live,
+            ..ConnectionState::default()
+        };
+        assert!(!connection.apply(&error(ErrorCode::RoomFull)));
+        assert_eq!(connection.admission, Admission::Room);
+        connection.on_lost(1006, 0.5);
+        connection.on_connecting();
+        assert!(connection.apply(&error(ErrorCode::PasswordRequired)));
+        let asks = connection.admission.barrier().map(Barrier::asks_password);
+        assert_eq!((connection.phase, asks), (Phase::Out, Some(true)));
     }
 
     fn too_many(retry_after: &str) -> Refused {
@@ -423,7 +492,7 @@ mod tests {
         connection.on_connecting();
         assert_eq!(connection.on_explanation(Some(too_many("10")), 0.0), None);
         assert_eq!(connection.phase, Phase::Connecting);
-        for phase in [Phase::Live, Phase::Full] {
+        for phase in [Phase::Live, Phase::Lobby, Phase::Out] {
             let mut connection = ConnectionState {
                 phase,
                 ..ConnectionState::default()

@@ -12,6 +12,7 @@ pub mod codecs;
 pub mod connection;
 pub mod devices;
 pub mod duplicate_names;
+pub mod entry;
 pub mod layers;
 pub mod log;
 pub mod migration;
@@ -29,6 +30,7 @@ pub mod transport;
 
 use crate::protocol::{Epoch, Joined, Nickname, ParticipantId, Person, Seq, ServerMessage};
 use connection::ConnectionState;
+use entry::Entry;
 use leptos::prelude::*;
 use log::Log;
 use reactive_stores::Store;
@@ -45,6 +47,8 @@ pub struct RoomState {
     pub log: Log,
     /// State of the connection to the server.
     pub connection: ConnectionState,
+    /// What the server said about entering the room.
+    pub entry: Entry,
     /// Other participants who are typing. The controller removes them after a timeout.
     pub typing: Typing,
     /// The read position.
@@ -250,6 +254,7 @@ impl RoomState {
             self.log.add(notice);
         }
         self.connection.apply(message);
+        self.entry.apply(message);
         self.typing.apply(message);
         self.standing.apply(message);
     }
@@ -270,6 +275,7 @@ pub fn apply_to_store(state: Store<RoomState>, message: &ServerMessage) {
     state
         .connection()
         .maybe_update(|connection| connection.apply(message));
+    state.entry().maybe_update(|entry| entry.apply(message));
     state.typing().maybe_update(|typing| typing.apply(message));
     state
         .standing()

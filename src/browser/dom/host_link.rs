@@ -18,14 +18,17 @@ thread_local! {
 
 /// Removes a host key from the address of the page, and keeps it for [`taken`].
 pub fn take() {
-    let path = web_sys::window().and_then(|window| window.location().pathname().ok());
-    let name = path.and_then(|path| RoomName::in_path(paths::path_of(&path)));
-    let name = name.and_then(|name| RoomName::parse(&name).ok());
-    if let Some(name) = name
+    if let Some(name) = room_of_address()
         && let Some(key) = take_from_address()
     {
         TAKEN.set(Some((name, key)));
     }
+}
+
+/// The room whose page this is.
+pub(super) fn room_of_address() -> Option<RoomName> {
+    let path = web_sys::window()?.location().pathname().ok()?;
+    RoomName::parse(&RoomName::in_path(paths::path_of(&path))?).ok()
 }
 
 /// The key that [`take`] removed from the address of this room. Forgets any key.
@@ -44,10 +47,15 @@ pub fn draw() -> Option<HostKey> {
 
 /// Removes a host key from the address of the page. `None` if there is no valid one.
 pub fn take_from_address() -> Option<HostKey> {
+    HostKey::parse(&take_from_fragment(FRAGMENT)?).ok()
+}
+
+/// Removes a fragment that begins with `prefix` from the address of the page. Returns the rest of it.
+pub(super) fn take_from_fragment(prefix: &str) -> Option<String> {
     let fragment = fragment()?;
-    let key = fragment.strip_prefix(FRAGMENT)?;
+    let secret = fragment.strip_prefix(prefix)?;
     let _ = remove_fragment();
-    HostKey::parse(key).ok()
+    Some(secret.to_owned())
 }
 
 /// The link that makes its holder a host of `room`, if this device keeps the key.

@@ -6,6 +6,7 @@ pub mod clipboard;
 pub mod clock;
 pub mod fullscreen;
 pub mod host_link;
+pub mod invite_link;
 pub mod js;
 pub mod language;
 pub mod navigation;

@@ -1,9 +1,9 @@
-//! Storage on the device: cookies that the server reads, and per tab the identity in a room
-//! and the unsent messages. A device that refuses storage is no error; the page then loses them
+//! Storage on the device: cookies that the server reads, and per tab the identity in a room,
+//! what lets the tab in, and the unsent messages. A device that refuses storage is no error; the page then loses them
 //! on reload.
 
 use crate::paths::base;
-use crate::protocol::{HostKey, Nickname, RoomName, SessionToken};
+use crate::protocol::{HostKey, InviteToken, Nickname, RoomName, RoomPassword, SessionToken};
 use crate::state::Position;
 use crate::state::log::PendingMessage;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -30,6 +30,26 @@ pub fn identity(room: &RoomName) -> Option<Identity> {
 /// Stores or removes the identity of this tab in a room.
 pub fn set_identity(room: &RoomName, identity: Option<&Identity>) {
     store(&key("identity", room), identity);
+}
+
+/// The password that let this tab into a room before the reload.
+pub fn password(room: &RoomName) -> Option<RoomPassword> {
+    load(&key("password", room))
+}
+
+/// Stores or removes the password that let this tab into a room.
+pub fn set_password(room: &RoomName, password: Option<&RoomPassword>) {
+    store(&key("password", room), password);
+}
+
+/// The invite to a room whose link this tab followed.
+pub fn invite(room: &RoomName) -> Option<InviteToken> {
+    load(&key("invite", room))
+}
+
+/// Stores or removes the invite to a room.
+pub fn set_invite(room: &RoomName, invite: Option<&InviteToken>) {
+    store(&key("invite", room), invite);
 }
 
 /// The unsent messages of this tab before the reload.
@@ -73,6 +93,25 @@ pub fn set_hide_address(hide: bool) {
         let _ = match hide {
             true => storage.set_item(HIDE_ADDRESS, "1"),
             false => storage.remove_item(HIDE_ADDRESS),
+        };
+    }
+}
+
+/// The key of the choice to hear who comes to the lobby; present while it is heard.
+const LOBBY_SOUND: &str = "noom:lobby-sound";
+
+/// Whether this device plays a sound when somebody comes to the lobby.
+pub fn lobby_sound() -> bool {
+    let chosen = local_storage().and_then(|storage| storage.get_item(LOBBY_SOUND).ok()?);
+    chosen.is_some()
+}
+
+/// Stores whether this device plays a sound when somebody comes to the lobby.
+pub fn set_lobby_sound(on: bool) {
+    if let Some(storage) = local_storage() {
+        let _ = match on {
+            true => storage.set_item(LOBBY_SOUND, "1"),
+            false => storage.remove_item(LOBBY_SOUND),
         };
     }
 }

@@ -1,4 +1,4 @@
-//! The count of unread messages in the title of the tab.
+//! The title of the tab: the count of unread messages, and why this participant is not in the room.
 
 /// Puts `unread` in front of the title; 0 removes the count.
 pub fn set_unread(unread: usize) {
@@ -11,6 +11,16 @@ pub fn set_unread(unread: usize) {
         0 if plain.len() == title.len() => {}
         0 => document.set_title(plain),
         unread => document.set_title(&format!("({unread}) {plain}")),
+    }
+}
+
+/// Sets the title, with the state of the page in front if there is one.
+pub fn set(state: Option<&str>, title: &str) {
+    if let Some(document) = web_sys::window().and_then(|window| window.document()) {
+        match state {
+            Some(state) => document.set_title(&format!("{state} · {title}")),
+            None => document.set_title(title),
+        }
     }
 }
 

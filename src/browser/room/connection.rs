@@ -96,19 +96,25 @@ impl RoomController {
             epoch: at.epoch,
             seq: at.seq,
         });
-        let (room, nickname) = (self.room.to_string(), self.nickname.borrow().to_string());
+        let nickname = self.nickname.borrow().clone();
         let host_key = self.host_key(resume.is_none());
         let opening = self.opens_private.get().then(|| SettingsChange {
             access: Some(Access::Unlisted),
             ..SettingsChange::default()
         });
+        self.state
+            .entry()
+            .update(|entry| entry.nickname = Some(nickname.clone()));
+        let credentials = self.credentials.borrow();
         self.send(&ClientMessage::Join(JoinRequest {
-            room,
-            nickname,
+            room: self.room.to_string(),
+            nickname: nickname.to_string(),
             resume,
             host_key,
             opening,
-            ..JoinRequest::default()
+            invite: credentials.invite.clone(),
+            password: credentials.password.clone(),
+            line: credentials.line.clone(),
         }));
     }
 
@@ -125,7 +131,7 @@ impl RoomController {
         known
     }
 
-    /// The room is joined.
+    /// The room is joined, or this participant waits in its lobby.
     pub(super) fn on_live(&self) {
         self.timers.borrow_mut().banner = None;
         self.transport_choice.borrow_mut().on_live();
@@ -196,7 +202,7 @@ impl RoomController {
         });
     }
 
-    fn connect_in(&self, wait: Duration) {
+    pub(super) fn connect_in(&self, wait: Duration) {
         let me = self.me.clone();
         let retry = Timeout::new(millis(wait), move || {
             if let Some(controller) = me.upgrade() {
@@ -228,19 +234,13 @@ impl RoomController {
     pub(super) fn on_heartbeat(&self) {
         let silent_ms = steady_ms() - self.last_event_ms.get();
         let limit = match self.phase() {
-            Phase::Live => SILENCE_TIMEOUT,
+            Phase::Live | Phase::Lobby => SILENCE_TIMEOUT,
             Phase::Connecting => JOIN_TIMEOUT,
-            Phase::Idle
-            | Phase::Waiting
-            | Phase::Full
-            | Phase::Locked
-            | Phase::Banned
-            | Phase::Removed
-            | Phase::Closed => return,
+            Phase::Idle | Phase::Waiting | Phase::Out => return,
         };
         if silent_ms > millis_f64(limit) {
             self.on_lost(LOST);
-        } else if self.phase() == Phase::Live
+        } else if self.phase().is_connected()
             && self.transport_choice.borrow().kind() == TransportKind::WebSocket
         {
             // Long-polling receives a response every few seconds without a ping.
@@ -254,12 +254,12 @@ impl RoomController {
             // A refusal determines the time of the next attempt.
             Phase::Waiting if self.state.connection().read_untracked().reason.is_some() => {}
             Phase::Waiting => self.connect(),
-            Phase::Live => {
+            Phase::Live | Phase::Lobby => {
                 self.send(&ClientMessage::Ping);
                 let (me, asked_at) = (self.me.clone(), steady_ms());
                 let probe = Timeout::new(millis(PROBE_TIMEOUT), move || {
                     if let Some(controller) = me.upgrade()
-                        && controller.phase() == Phase::Live
+                        && controller.phase().is_connected()
                         && controller.last_event_ms.get() < asked_at
                     {
                         controller.on_lost(LOST);
@@ -267,13 +267,7 @@ impl RoomController {
                 });
                 self.timers.borrow_mut().probe = Some(probe);
             }
-            Phase::Idle
-            | Phase::Connecting
-            | Phase::Full
-            | Phase::Locked
-            | Phase::Banned
-            | Phase::Removed
-            | Phase::Closed => {}
+            Phase::Idle | Phase::Connecting | Phase::Out => {}
         }
     }
 
@@ -377,7 +371,7 @@ impl RoomController {
         self.timers.borrow_mut().promotion = Some(soon);
     }
 
-    fn cancel_upgrade(&self) {
+    pub(super) fn cancel_upgrade(&self) {
         self.timers.borrow_mut().upgrade = None;
         self.upgrade.borrow_mut().take();
     }

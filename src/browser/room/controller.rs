@@ -1,6 +1,7 @@
 //! The controller of one room: owns its connection, timers and listeners.
 
 use super::connection::UpgradeAttempt;
+use super::entry::Credentials;
 use crate::browser::call::{CallController, Media};
 use crate::browser::dom::clock::steady_ms;
 use crate::browser::dom::js::Listener;
@@ -12,6 +13,7 @@ use crate::protocol::{
 };
 use crate::state::call::CallState;
 use crate::state::connection::{PING_INTERVAL, Phase, Refused};
+use crate::state::entry::Barrier;
 use crate::state::outbox::Outbox;
 use crate::state::standing::without;
 use crate::state::transport::TransportChoice;
@@ -36,6 +38,8 @@ pub struct RoomController {
     pub(super) host_key: RefCell<Option<HostKey>>,
     /// Whether the room is to be unlisted, if this participant opens it. False once it is joined.
     pub(super) opens_private: Cell<bool>,
+    /// What admits this participant to a private room.
+    pub(super) credentials: RefCell<Credentials>,
     pub(super) transport: RefCell<Option<Transport>>,
     /// The transport of the next attempt.
     pub(super) transport_choice: RefCell<TransportChoice>,
@@ -93,6 +97,7 @@ impl RoomController {
             session: RefCell::new(identity.map(|known| known.session)),
             host_key: RefCell::new(host_link::taken(&room)),
             opens_private: Cell::new(private),
+            credentials: RefCell::new(Credentials::of(&room)),
             room,
             transport: RefCell::new(None),
             transport_choice: RefCell::default(),
@@ -127,7 +132,11 @@ impl RoomController {
         self.leave_call();
         self.listeners.borrow_mut().clear();
         *self.timers.borrow_mut() = Timers::default();
-        storage::set_identity(&self.room, None);
+        // Only the session that has used an invite may use it again.
+        if self.credentials.borrow().invite.is_none() {
+            storage::set_identity(&self.room, None);
+        }
+        storage::set_password(&self.room, None);
         self.upgrade.borrow_mut().take();
         if let Some(transport) = self.transport.borrow_mut().take() {
             transport.leave();
@@ -136,7 +145,7 @@ impl RoomController {
 
     /// Tries to connect at once.
     pub fn retry_now(&self) {
-        if self.phase() == Phase::Waiting || self.phase().is_out() {
+        if matches!(self.phase(), Phase::Waiting | Phase::Out) {
             self.connect();
         }
     }
@@ -177,13 +186,16 @@ impl RoomController {
         self.call.on_message(message);
         match message {
             ServerMessage::Joined(joined) => self.on_joined(joined),
-            ServerMessage::Error {
-                code: ErrorCode::RoomFull | ErrorCode::RoomLocked | ErrorCode::Banned,
-                ..
-            } => {
-                self.timers.borrow_mut().banner = None;
-                self.transport.borrow_mut().take();
+            ServerMessage::Waiting { session, .. } => self.on_waiting(session),
+            ServerMessage::Denied { .. } => self.on_outside(),
+            ServerMessage::Window { .. } if self.phase() == Phase::Out => self.wait_for_opening(),
+            ServerMessage::Error { code, id: None, .. }
+                if self.phase() == Phase::Out && Barrier::of_error(*code).is_some() =>
+            {
+                self.on_outside();
             }
+            ServerMessage::Error { code, id: None, .. }
+                if self.phase() == Phase::Connecting && self.on_line_refused(*code) => {}
             ServerMessage::Error { code, id: None, .. }
                 if self.phase() == Phase::Connecting && Refused::of_join(*code).is_some() =>
             {
@@ -229,8 +241,6 @@ impl RoomController {
             | ServerMessage::AskedToUnmute { .. }
             | ServerMessage::Removed { .. }
             | ServerMessage::Bans { .. }
-            | ServerMessage::Waiting { .. }
-            | ServerMessage::Denied { .. }
             | ServerMessage::Lobby { .. }
             | ServerMessage::Window { .. }
             | ServerMessage::Invites { .. }
@@ -257,6 +267,7 @@ impl RoomController {
         self.requested_before.set(None);
         self.on_live();
         *self.session.borrow_mut() = Some(joined.session.clone());
+        self.on_admitted(joined);
         self.remember_identity();
         *self.outbox.borrow_mut() = Outbox::new(steady_ms());
         self.pending_changed();
@@ -289,6 +300,7 @@ impl RoomController {
         listeners.push(Listener::new(&window, "hashchange", move |_| {
             if let Some(controller) = me.upgrade() {
                 controller.on_host_link();
+                controller.on_invite_link();
             }
         }));
         if let Some(document) = window.document() {

@@ -4,12 +4,13 @@
 //! [`crate::state::transport`], pacing in [`crate::state::outbox`], the effects of messages in
 //! [`crate::state::apply_to_store`].
 //! [`controller`] owns the timers and the connection; [`connection`] opens, probes and
-//! replaces it; [`messages`] sends chat messages; [`moderation`] sends requests of hosts and
+//! replaces it; [`entry`] shows password and invite; [`messages`] sends chat messages; [`moderation`] sends requests of hosts and
 //! switches off what they mute; [`persistence`] stores identity, unsent messages and the read
 //! position on the device.
 
 mod connection;
 mod controller;
+mod entry;
 mod messages;
 mod moderation;
 mod persistence;

@@ -5,14 +5,13 @@ use crate::components::hosts::RefusedRequest;
 use crate::components::hosts::confirm::Confirm;
 use crate::components::hosts::role::role_name;
 use crate::components::{ErasedShow, Icon, IconName, TimeZone};
-use crate::i18n::{day, time_of_day, *};
+use crate::i18n::*;
 use crate::protocol::{
     Action, Ban, ClientMessage, Feature, MAX_ANNOUNCEMENT_CHARS, Role, SettingsChange, Source,
 };
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
 use crate::state::moderation::with_power;
-use crate::state::rows::local;
 use crate::words;
 use leptos::ev::SubmitEvent;
 use leptos::html::{Dialog, Textarea};
@@ -415,8 +414,7 @@ fn BanRow(
         address,
     } = ban;
     let time = Signal::derive(move || {
-        let at = local(until, &|at| zone.offset_minutes(at));
-        let at = format!("{} {}", day(i18n.get_locale(), at.date()), time_of_day(at));
+        let at = zone.day_and_time(i18n.get_locale(), until);
         match address {
             true => t_string!(i18n, hosts.ban_until_address, time = at).to_string(),
             false => t_string!(i18n, hosts.ban_until, time = at).to_string(),
