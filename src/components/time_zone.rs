@@ -38,6 +38,11 @@ impl TimeZone {
         self.ask_browser.set(true);
     }
 
+    /// A moment in local time, as a time of day; tracked.
+    pub fn time(self, at_ms: i64) -> String {
+        time_of_day(local(at_ms, &|at| self.offset_minutes(at)))
+    }
+
     /// A moment in local time, as a day and a time of day; tracked.
     pub fn day_and_time(self, locale: Locale, at_ms: i64) -> String {
         let at = local(at_ms, &|at| self.offset_minutes(at));

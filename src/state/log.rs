@@ -5,8 +5,8 @@
 //! pending until the server's copy arrives with the same id.
 
 use crate::protocol::{
-    ChatDraft, ChatMessage, ChatText, Emoji, ErrorCode, Joined, MessageId, Nickname, ParticipantId,
-    Person, Role, Seq, ServerMessage,
+    Access, ChatDraft, ChatMessage, ChatText, Emoji, ErrorCode, Joined, MessageId, Nickname,
+    ParticipantId, Person, Role, RoomSettings, Seq, ServerMessage,
 };
 use crate::state::Position;
 use serde::{Deserialize, Serialize};
@@ -118,8 +118,57 @@ pub enum Notice {
     Locked(Signer),
     /// The room admits everybody again.
     Unlocked(Signer),
+    /// Who may come in, or how long messages are kept, changed.
+    EntryChanged {
+        /// What it is from now on.
+        change: EntryChange,
+        /// The participant who changed it, if known.
+        by: Signer,
+    },
     /// Other settings of the room changed.
     RulesChanged(Signer),
+    /// The room closes at this time, in milliseconds since the Unix epoch.
+    ClosesAt(i64),
+}
+
+/// A setting about entering the room, as it is from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryChange {
+    /// Who finds the room and may enter it.
+    Access(Access),
+    /// Whether newcomers wait in the lobby.
+    Lobby(bool),
+    /// Whether the room has a password.
+    Password(bool),
+    /// Most participants, if the room has a limit of its own.
+    Capacity(Option<u32>),
+    /// When the room is open.
+    Window,
+    /// For how many days the room keeps a message, if it has a limit of its own.
+    Retention(Option<u32>),
+}
+
+impl EntryChange {
+    /// The first setting about entering that differs.
+    pub fn between(before: &RoomSettings, after: &RoomSettings) -> Option<Self> {
+        if before.access != after.access {
+            return Some(Self::Access(after.access));
+        }
+        if before.lobby != after.lobby {
+            return Some(Self::Lobby(after.lobby));
+        }
+        if before.password != after.password {
+            return Some(Self::Password(after.password));
+        }
+        if (before.opens, before.closes) != (after.opens, after.closes) {
+            return Some(Self::Window);
+        }
+        if before.capacity != after.capacity {
+            return Some(Self::Capacity(after.capacity));
+        }
+        let is_kept = before.retention_days == after.retention_days;
+        (!is_kept).then_some(Self::Retention(after.retention_days))
+    }
 }
 
 /// The participant who changed something; `None` if unknown.
@@ -134,7 +183,9 @@ impl Notice {
             Self::RoleChanged { by, .. }
             | Self::Locked(by)
             | Self::Unlocked(by)
-            | Self::RulesChanged(by) => by.as_ref().map(|(id, _)| id),
+            | Self::RulesChanged(by)
+            | Self::EntryChanged { by, .. } => by.as_ref().map(|(id, _)| id),
+            Self::ClosesAt(_) => None,
         }
     }
 }
@@ -424,7 +475,9 @@ impl Log {
                 | Notice::RoleChanged { .. }
                 | Notice::Locked(_)
                 | Notice::Unlocked(_)
-                | Notice::RulesChanged(_),
+                | Notice::EntryChanged { .. }
+                | Notice::RulesChanged(_)
+                | Notice::ClosesAt(_),
             )
             | Entry::Message(_) => false,
         };

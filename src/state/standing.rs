@@ -5,7 +5,7 @@ use crate::protocol::{
     RoomSettings, ServerMessage, SessionToken, Source, permit,
 };
 use crate::state::People;
-use crate::state::log::Notice;
+use crate::state::log::{EntryChange, Notice};
 
 /// Roles, settings and mutes as one participant sees them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -202,13 +202,19 @@ impl Standing {
         }
         if let ServerMessage::RoomChanged { room, by, .. } = message {
             let by = signed(by);
-            return match (self.settings.locked, room.locked) {
-                (false, true) => Some(Notice::Locked(by)),
-                (true, false) => Some(Notice::Unlocked(by)),
-                (false, false) | (true, true) => {
+            let change = EntryChange::between(&self.settings, room);
+            return match (self.settings.locked, room.locked, change) {
+                (false, true, _) => Some(Notice::Locked(by)),
+                (true, false, _) => Some(Notice::Unlocked(by)),
+                (_, _, Some(change)) => Some(Notice::EntryChanged { change, by }),
+                (false, false, None) | (true, true, None) => {
                     (*room != self.settings).then_some(Notice::RulesChanged(by))
                 }
             };
+        }
+        if let ServerMessage::Window { closes, .. } = message {
+            // Without a participant the message answers a `join`.
+            return closes.filter(|_| self.me.is_some()).map(Notice::ClosesAt);
         }
         None
     }
@@ -254,7 +260,10 @@ impl Standing {
             ServerMessage::Bans { bans } => self.bans = Some(bans.clone()),
             ServerMessage::Error {
                 code:
-                    code @ (ErrorCode::NotAllowed | ErrorCode::TooManyEntries | ErrorCode::BadText),
+                    code @ (ErrorCode::NotAllowed
+                    | ErrorCode::TooManyEntries
+                    | ErrorCode::BadText
+                    | ErrorCode::BadSetting),
                 id: None,
                 ..
             } => self.refused = Some(*code),
@@ -332,6 +341,18 @@ mod tests {
             role,
             by: None,
         }
+    }
+
+    #[test]
+    fn only_who_is_in_the_room_gets_a_notice_that_it_closes_soon() {
+        let window = ServerMessage::Window {
+            opens: None,
+            closes: Some(9),
+        };
+        let people = People::default();
+        let notice = |standing: Standing| standing.notice_of(&window, &people);
+        assert_eq!(notice(Standing::of(id("me"))), Some(Notice::ClosesAt(9)));
+        assert_eq!(notice(Standing::default()), None);
     }
 
     #[test]
@@ -463,6 +484,19 @@ mod tests {
         assert_eq!(notice_of(settings(|_| {})), Some(Notice::Unlocked(ann())));
         let rules = settings(|room| room.host_unmutes = true);
         assert_eq!(notice_of(rules), Some(Notice::RulesChanged(ann())));
+        let lobby = |lobby| {
+            settings(|room| {
+                room.host_unmutes = true;
+                room.lobby = lobby;
+            })
+        };
+        let changed = |change| {
+            let by = ann();
+            Some(Notice::EntryChanged { change, by })
+        };
+        assert_eq!(notice_of(lobby(true)), changed(EntryChange::Lobby(true)));
+        assert_eq!(notice_of(lobby(true)), None);
+        assert_eq!(notice_of(lobby(false)), changed(EntryChange::Lobby(false)));
         let promoted = Notice::RoleChanged {
             id: id("ben"),
             nickname: nickname("Ben"),

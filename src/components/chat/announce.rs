@@ -1,5 +1,6 @@
 //! Announces new messages to screen readers.
 
+use crate::components::TimeZone;
 use crate::components::chat::notice::NoticeSentence;
 use crate::i18n::*;
 use crate::session::Session;
@@ -21,6 +22,7 @@ const STANDS_MS: u32 = 3_000;
 pub fn Announcements() -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
+    let zone = expect_context::<TimeZone>();
     let host = NodeRef::<Div>::new();
     let announced = StoredValue::new(None);
     let gathering = StoredValue::new(false);
@@ -35,7 +37,7 @@ pub fn Announcements() -> impl IntoView {
                 .map(|announced| announced.new_announcements(&log, &people))
         });
         for announcement in announcements.flatten().unwrap_or_default() {
-            say(&sentence(i18n.get_locale_untracked(), announcement));
+            say(&sentence(i18n.get_locale_untracked(), zone, announcement));
         }
     };
     Effect::new(move || {
@@ -79,12 +81,14 @@ fn speaker(_: NodeRef<Div>) -> impl Fn(&str) + Copy + 'static {
 }
 
 /// The text of an announcement.
-fn sentence(locale: Locale, announcement: Announcement) -> String {
+fn sentence(locale: Locale, zone: TimeZone, announcement: Announcement) -> String {
     match announcement {
         Announcement::Said(nickname, text) => format!("{nickname}: {text}"),
         Announcement::Messages(count) => {
             td_string!(locale, room.new_messages, count = count).to_string()
         }
-        Announcement::Notice(notice) => NoticeSentence::of(locale, &notice).plain(),
+        Announcement::Notice(notice) => {
+            NoticeSentence::of(locale, &|at| zone.offset_minutes(at), &notice).plain()
+        }
     }
 }

@@ -59,8 +59,10 @@ fn NoticeRow(
     notice: Notice,
 ) -> impl IntoView {
     let i18n = use_i18n();
+    let zone = expect_context::<TimeZone>();
     let sentence = move || {
-        let NoticeSentence { sentence, names } = NoticeSentence::of(i18n.get_locale(), &notice);
+        let NoticeSentence { sentence, names } =
+            NoticeSentence::of(i18n.get_locale(), &|at| zone.offset_minutes(at), &notice);
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         isolate_names(&sentence, &names)
     };

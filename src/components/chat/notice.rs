@@ -2,8 +2,10 @@
 
 use crate::components::NAME_PLACEHOLDERS;
 use crate::components::hosts::role_with_article;
-use crate::i18n::*;
-use crate::state::log::{Notice, Signer};
+use crate::i18n::{time_of_day, *};
+use crate::protocol::Access;
+use crate::state::log::{EntryChange, Notice, Signer};
+use crate::state::rows::{OffsetMinutes, local};
 
 /// A sentence with placeholders, and the names and texts of others in their places.
 pub(super) struct NoticeSentence {
@@ -14,8 +16,8 @@ pub(super) struct NoticeSentence {
 }
 
 impl NoticeSentence {
-    /// The sentence of a notice.
-    pub fn of(locale: Locale, notice: &Notice) -> Self {
+    /// The sentence of a notice, with times in the zone of this offset.
+    pub fn of(locale: Locale, offset: OffsetMinutes, notice: &Notice) -> Self {
         let [one, other] = NAME_PLACEHOLDERS;
         match notice {
             Notice::Joined(_, name) => Self {
@@ -78,6 +80,22 @@ impl NoticeSentence {
                 td_string!(locale, hosts.rules_changed),
                 &td_string!(locale, hosts.rules_changed_by, by = one),
             ),
+            Notice::EntryChanged { change, by } => {
+                let what = what_changed(locale, *change);
+                let (what, one) = (what.as_str(), one);
+                signed(
+                    by,
+                    &td_string!(locale, entry.changed, what = what).to_string(),
+                    &td_string!(locale, entry.changed_by, by = one, what = what),
+                )
+            }
+            Notice::ClosesAt(at) => {
+                let time = time_of_day(local(*at, offset));
+                Self {
+                    sentence: td_string!(locale, entry.closes_at, time = time).to_string(),
+                    names: Vec::new(),
+                }
+            }
         }
     }
 
@@ -87,6 +105,28 @@ impl NoticeSentence {
         places.fold(self.sentence, |sentence, (place, name)| {
             sentence.replace(place, &name)
         })
+    }
+}
+
+/// What a setting about entering is from now on.
+fn what_changed(locale: Locale, change: EntryChange) -> String {
+    match change {
+        EntryChange::Access(Access::Listed) => td_string!(locale, entry.now_listed).to_owned(),
+        EntryChange::Access(Access::Unlisted) => td_string!(locale, entry.now_unlisted).to_owned(),
+        EntryChange::Access(Access::Closed) => td_string!(locale, entry.now_closed).to_owned(),
+        EntryChange::Lobby(true) => td_string!(locale, entry.now_lobby).to_owned(),
+        EntryChange::Lobby(false) => td_string!(locale, entry.now_no_lobby).to_owned(),
+        EntryChange::Password(true) => td_string!(locale, entry.now_password).to_owned(),
+        EntryChange::Password(false) => td_string!(locale, entry.now_no_password).to_owned(),
+        EntryChange::Capacity(Some(count)) => {
+            td_string!(locale, entry.now_capacity, count = count).to_string()
+        }
+        EntryChange::Capacity(None) => td_string!(locale, entry.now_no_capacity).to_owned(),
+        EntryChange::Window => td_string!(locale, entry.now_window).to_owned(),
+        EntryChange::Retention(Some(days)) => {
+            td_string!(locale, entry.now_retention, days = days).to_string()
+        }
+        EntryChange::Retention(None) => td_string!(locale, entry.now_no_retention).to_owned(),
     }
 }
 
@@ -115,7 +155,7 @@ mod tests {
     }
 
     fn plain(locale: Locale, notice: &Notice) -> String {
-        NoticeSentence::of(locale, notice).plain()
+        NoticeSentence::of(locale, &|_| 0, notice).plain()
     }
 
     #[test]
@@ -140,6 +180,22 @@ mod tests {
             plain(Locale::en, &Notice::Locked(None)),
             "The room is locked now"
         );
+    }
+
+    #[test]
+    fn a_changed_setting_says_what_it_is_now_and_a_warning_the_time() {
+        let change = EntryChange::Capacity(Some(12));
+        let by_ann = Notice::EntryChanged {
+            change,
+            by: signer("Ann"),
+        };
+        assert_eq!(
+            plain(Locale::en, &by_ann),
+            "Ann changed the room: at most 12 people"
+        );
+        let closes = Notice::ClosesAt(45 * 60_000);
+        assert_eq!(plain(Locale::en, &closes), "This room closes at 00:45");
+        assert_eq!(plain(Locale::ko, &closes), "00:45에 방이 닫혀요");
     }
 
     #[test]

@@ -8,7 +8,6 @@ use crate::i18n::*;
 use crate::protocol::{ChatText, MAX_KNOCK_CHARS, MAX_NICKNAME_CHARS, NameError, Nickname};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
-use crate::state::rows::local;
 use crate::words;
 use leptos::ev::SubmitEvent;
 use leptos::html::{H1, Input};
@@ -43,8 +42,7 @@ pub(super) fn LobbyPage() -> impl IntoView {
         false => Some(t_string!(i18n, entry.host_away)),
     });
     let until = Signal::derive(move || {
-        let at = local(lobby.get()?.until, &|at| zone.offset_minutes(at));
-        let at = time_of_day(at);
+        let at = zone.time(lobby.get()?.until);
         Some(t_string!(i18n, entry.until, time = at).to_string())
     });
     view! {
