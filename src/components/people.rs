@@ -4,6 +4,7 @@ use crate::components::ErasedShow;
 use crate::components::call::JoinCall;
 use crate::components::hosts::{
     PersonActions, PersonDialog, PersonMenus, RefusedRequest, RoleBadge, RoomSettingsButton,
+    WaitingPeople,
 };
 use crate::components::{
     Avatar, Icon, IconName, LanguageSwitch, Rename, ThemeSwitch, page_address,
@@ -90,6 +91,7 @@ pub fn PeopleList() -> impl IntoView {
     let session = expect_context::<Session>();
     PersonMenus::provide();
     view! {
+        <WaitingPeople />
         <ul class="people" translate="no" aria-label=words!(i18n, room.people)>
             <For
                 each=move || session.room.people().read().here.clone()

@@ -8,7 +8,9 @@ use crate::components::call::{
     CallControls, CallStage, DeviceProblems, DeviceSettings, PeopleDialog, Prejoin,
 };
 use crate::components::chat::Chat;
-use crate::components::hosts::{RoomSettingsButton, RoomSettingsDialog};
+use crate::components::hosts::{
+    RoomSettingsButton, RoomSettingsDialog, WaitingBadge, show_people_name,
+};
 use crate::components::{
     Banner, ErasedShow, Hydration, Icon, IconName, LanguageSwitch, page_address,
 };
@@ -125,6 +127,7 @@ fn CallBar(
         people(i18n.get_locale(), u32::try_from(count).unwrap_or(u32::MAX))
     });
     let name = session.name();
+    let people_name = show_people_name(session);
     view! {
         <header class="call__bar">
             <a
@@ -144,11 +147,12 @@ fn CallBar(
             <button
                 class="call__tool"
                 type="button"
-                aria-label=words!(i18n, room.show_people)
-                title=words!(i18n, room.show_people)
+                aria-label=people_name
+                title=people_name
                 on:click=move |_| on_people.run(())
             >
                 <Icon name=IconName::People />
+                <WaitingBadge />
             </button>
             <RoomSettingsButton class="call__tool" open=room_settings />
             <LanguageSwitch />

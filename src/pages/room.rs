@@ -7,13 +7,15 @@ use crate::api::{ApiError, Packed, RoomStart, load_room};
 use crate::components::ErasedShow;
 use crate::components::call::JoinCall;
 use crate::components::chat::{Chat, SearchBox, is_search};
-use crate::components::hosts::{RoomSettingsButton, RoomSettingsDialog};
-#[cfg(feature = "ssr")]
-use crate::components::{AskLink, Outside, OutsidePage, provide_refused_text};
+use crate::components::hosts::{
+    LobbyBell, LobbySound, RoomSettingsButton, RoomSettingsDialog, WaitingBadge, show_people_name,
+};
 use crate::components::{
     AdmittedTo, Banner, DeferredHydration, Hydration, Icon, IconName, Masthead, PeopleSidebar,
     TimeZone, is_without_script, page_address,
 };
+#[cfg(feature = "ssr")]
+use crate::components::{AskLink, Outside, OutsidePage, provide_refused_text};
 use crate::i18n::*;
 use crate::pages::CallPage;
 use crate::paths;
@@ -111,6 +113,7 @@ fn OpenRoom(
     provide_context(OtherCase(start.other_case.clone()));
     let session = start_session(start);
     provide_context(session);
+    LobbySound::provide();
     let hydration = Hydration::provide();
     let zone = expect_context::<TimeZone>();
     // The router knows the fragment before the browser shows it.
@@ -132,6 +135,7 @@ fn OpenRoom(
         <Title text=title />
         // Draws nothing; the router waits for it before it changes the address.
         <Outlet />
+        <LobbyBell />
         <AdmittedTo>
             <RoomOrCall />
         </AdmittedTo>
@@ -314,8 +318,9 @@ fn RoomBar(
                 on:click=move |_| people_open.update(|open| *open = !*open)
             >
                 <Icon name=IconName::People />
-                <span class="visually-hidden">{words!(i18n, room.show_people)}</span>
+                <span class="visually-hidden">{show_people_name(session)}</span>
                 <HeadCount />
+                <WaitingBadge />
             </button>
             <RoomSettingsButton class="button button--quiet button--small" open=settings />
             <JoinCall name=name.clone() />

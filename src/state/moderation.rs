@@ -81,6 +81,8 @@ pub enum Question {
     Remove,
     /// The reason of the ban, and whether it includes the network address.
     Ban,
+    /// The reason why somebody in the lobby is turned away.
+    TurnAway,
 }
 
 /// The menu about one participant.
@@ -169,6 +171,10 @@ impl PersonTask {
                 nickname: text.to_owned(),
             },
             Question::Remove => ClientMessage::Remove { who, reason },
+            Question::TurnAway => ClientMessage::Deny {
+                who: Some(who),
+                reason,
+            },
             Question::Ban => ClientMessage::Ban {
                 who,
                 reason,

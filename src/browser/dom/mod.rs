@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod announcer;
+pub mod chime;
 pub mod clipboard;
 pub mod clock;
 pub mod fullscreen;

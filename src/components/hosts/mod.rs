@@ -1,12 +1,15 @@
-//! What hosts do: the menu about a participant, the settings of the room, the words of roles.
+//! What hosts do: the menu about a participant, the lobby, the settings of the room, the words of roles.
 
 mod confirm;
+mod lobby;
 mod person_dialog;
 mod person_menu;
 mod refused;
 mod role;
 mod room_settings;
+mod switch;
 
+pub use lobby::{LobbyBell, LobbySound, WaitingBadge, WaitingPeople, show_people_name};
 pub use person_dialog::PersonDialog;
 pub use person_menu::{PersonActions, PersonMenus};
 pub use refused::RefusedRequest;

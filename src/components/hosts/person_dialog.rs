@@ -1,4 +1,4 @@
-//! The dialog before a participant is renamed, removed or banned.
+//! The dialog before a participant is renamed, removed, banned or turned away.
 
 use crate::components::hosts::PersonMenus;
 use crate::components::{ErasedShow, NAME_PLACEHOLDERS, isolate_names};
@@ -86,23 +86,25 @@ fn PersonForm(
         Question::Rename => "",
         Question::Remove => t_string!(i18n, hosts.remove_text),
         Question::Ban => t_string!(i18n, hosts.ban_text),
+        Question::TurnAway => t_string!(i18n, entry.deny_text),
     });
     let label = Signal::derive(move || match question {
         Question::Rename => t_string!(i18n, room.new_nickname),
-        Question::Remove | Question::Ban => t_string!(i18n, hosts.reason),
+        Question::Remove | Question::Ban | Question::TurnAway => t_string!(i18n, hosts.reason),
     });
     let hint = Signal::derive(move || match question {
         Question::Rename => "",
-        Question::Remove | Question::Ban => t_string!(i18n, hosts.reason_hint),
+        Question::Remove | Question::Ban | Question::TurnAway => t_string!(i18n, hosts.reason_hint),
     });
     let agree = Signal::derive(move || match question {
         Question::Rename => t_string!(i18n, room.save),
         Question::Remove => t_string!(i18n, hosts.remove),
         Question::Ban => t_string!(i18n, hosts.ban),
+        Question::TurnAway => t_string!(i18n, entry.deny),
     });
     let limit = match question {
         Question::Rename => MAX_NICKNAME_CHARS,
-        Question::Remove | Question::Ban => MAX_REASON_CHARS,
+        Question::Remove | Question::Ban | Question::TurnAway => MAX_REASON_CHARS,
     };
     let value = is_rename.then(|| nickname.to_string());
     view! {
@@ -181,5 +183,6 @@ fn title(locale: Locale, question: Question) -> String {
         Question::Rename => td_string!(locale, hosts.rename_title, name = one).to_string(),
         Question::Remove => td_string!(locale, hosts.remove_title, name = one).to_string(),
         Question::Ban => td_string!(locale, hosts.ban_title, name = one).to_string(),
+        Question::TurnAway => td_string!(locale, entry.deny_title, name = one).to_string(),
     }
 }
