@@ -17,6 +17,17 @@ pub fn now_ms() -> i64 {
     now
 }
 
+/// The moment that the value of a `datetime-local` field names in the time zone of this device, in
+/// milliseconds since the Unix epoch. `None` if it names none.
+pub fn local_ms(value: &str) -> Option<i64> {
+    let at = js_sys::Date::parse(value);
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "dates stay far below 2^53 ms"
+    )]
+    at.is_finite().then_some(at as i64)
+}
+
 /// The offset of this device's time zone from UTC at `at_ms`, in minutes.
 pub fn offset_minutes(at_ms: i64) -> i32 {
     #[expect(clippy::cast_precision_loss, reason = "dates stay far below 2^53 ms")]

@@ -1,5 +1,6 @@
 //! What hosts do: the menu about a participant, the lobby, the settings of the room, the words of roles.
 
+mod access;
 mod confirm;
 mod lobby;
 mod person_dialog;

@@ -16,6 +16,7 @@ pub fn RefusedRequest() -> impl IntoView {
         Some(ErrorCode::TooManyEntries) => Some(t_string!(i18n, hosts.refused_entries)),
         Some(ErrorCode::Unavailable) => Some(t_string!(i18n, hosts.refused_unavailable)),
         Some(ErrorCode::BadText) => Some(t_string!(i18n, hosts.refused_text)),
+        Some(ErrorCode::BadSetting) => Some(t_string!(i18n, entry.refused_setting)),
         Some(_) => Some(t_string!(i18n, hosts.refused_not_allowed)),
         None => None,
     });

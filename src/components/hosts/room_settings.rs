@@ -2,6 +2,7 @@
 //! focus returns to the button.
 
 use crate::components::hosts::RefusedRequest;
+use crate::components::hosts::access::AccessSettings;
 use crate::components::hosts::confirm::Confirm;
 use crate::components::hosts::role::role_name;
 use crate::components::hosts::switch::Switch;
@@ -105,6 +106,7 @@ fn OpenedSettings(
             </h2>
             <RefusedRequest />
             <Switches />
+            <AccessSettings />
             <PowerTable />
             <Everybody />
             <Bans />
@@ -118,7 +120,7 @@ fn OpenedSettings(
 }
 
 /// Requests a change of the settings.
-fn change(session: Session, change: SettingsChange) {
+pub(super) fn change(session: Session, change: SettingsChange) {
     session.moderate(ClientMessage::SetRoom { change });
 }
 
