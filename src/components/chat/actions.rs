@@ -3,7 +3,7 @@
 use crate::components::chat::ReplyTarget;
 use crate::components::{Icon, IconName};
 use crate::i18n::*;
-use crate::protocol::{ChatText, Emoji, MessageId, ParticipantId};
+use crate::protocol::{Action, ChatText, Emoji, MessageId, ParticipantId};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
 use crate::state::rows::ReactionRow;
@@ -100,6 +100,11 @@ fn ActionList(
     let i18n = use_i18n();
     let session = expect_context::<Session>();
     let ReplyTarget(replying) = expect_context();
+    let may = |action| {
+        let standing = session.room.standing();
+        standing.read_untracked().may(action, None)
+    };
+    let (may_react, may_write) = (may(Action::React), may(Action::SendMessage));
     let react = OFFERED.map(|emoji| {
         let give = move |_| {
             if let Ok(emoji) = Emoji::parse(emoji) {
@@ -120,7 +125,7 @@ fn ActionList(
         replying.set(Some(id));
         menu.set(ActionMenu::Closed);
     };
-    let own = mine.then(|| {
+    let own = (mine && may(Action::EditMessage)).then(|| {
         view! {
             <button
                 class="actions__choice"
@@ -144,12 +149,21 @@ fn ActionList(
         }
         .into_any()
     });
-    view! {
-        <div class="actions__list" role="group" aria-label=words!(i18n, room.actions)>
-            {react.collect_view()}
+    let answer = may_write.then(|| {
+        view! {
             <button class="actions__choice" type="button" on:click=reply>
                 {words!(i18n, room.reply)}
             </button>
+        }
+        .into_any()
+    });
+    let why = (!may_react && !may_write)
+        .then(|| view! { <p class="person__why">{words!(i18n, hosts.no_chat)}</p> }.into_any());
+    view! {
+        <div class="actions__list" role="group" aria-label=words!(i18n, room.actions)>
+            {may_react.then(|| react.collect_view())}
+            {answer}
+            {why}
             {own}
             {delete}
         </div>
@@ -262,12 +276,19 @@ pub fn Reactions(
         let name = Signal::derive(move || {
             t_string!(i18n, room.reaction, emoji = given.as_str(), count = count).to_string()
         });
-        let toggle = move |_| session.react(id, emoji.clone(), !mine);
+        let may_toggle =
+            Memo::new(move |_| mine || session.room.standing().read().may(Action::React, None));
+        let toggle = move |_| {
+            if may_toggle.get_untracked() {
+                session.react(id, emoji.clone(), !mine);
+            }
+        };
         view! {
             <button
                 class="reaction"
                 type="button"
                 aria-pressed=mine.to_string()
+                aria-disabled=Signal::derive(move || (!may_toggle.get()).then_some("true"))
                 aria-label=name
                 on:click=toggle
             >
