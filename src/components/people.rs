@@ -3,8 +3,8 @@
 use crate::components::ErasedShow;
 use crate::components::call::JoinCall;
 use crate::components::hosts::{
-    PersonActions, PersonDialog, PersonMenus, RefusedRequest, RoleBadge, RoomSettingsButton,
-    WaitingPeople,
+    InvitePeople, PersonActions, PersonDialog, PersonMenus, RefusedRequest, RoleBadge,
+    RoomSettingsButton, WaitingPeople,
 };
 use crate::components::{
     Avatar, Icon, IconName, LanguageSwitch, Rename, ThemeSwitch, page_address,
@@ -56,6 +56,7 @@ pub fn PeopleSidebar(
                 <JoinCall name=name.clone() />
                 <CallCount />
                 <RoomSettingsButton class="button button--quiet" named=true open=settings />
+                <InvitePeople class="button button--quiet" />
             </div>
             <PeopleList />
             <Rename />

@@ -5,6 +5,7 @@ use crate::protocol::{
     RoomSettings, ServerMessage, SessionToken, Source, permit,
 };
 use crate::state::People;
+use crate::state::invites::Invites;
 use crate::state::log::{EntryChange, Notice};
 
 /// Roles, settings and mutes as one participant sees them.
@@ -30,6 +31,8 @@ pub struct Standing {
     pub removed: Option<Removal>,
     /// The bans of the room, once a host has requested them.
     pub bans: Option<Vec<Ban>>,
+    /// The invites of the room, once this participant has requested them.
+    pub invites: Invites,
     /// The secret of this participant's session, once joined.
     session: Option<SessionToken>,
 }
@@ -257,6 +260,7 @@ impl Standing {
                     banned: *banned,
                 });
             }
+            ServerMessage::Invites { .. } => return self.invites.apply(message),
             ServerMessage::Bans { bans } => self.bans = Some(bans.clone()),
             ServerMessage::Error {
                 code:
@@ -280,7 +284,6 @@ impl Standing {
             | ServerMessage::Denied { .. }
             | ServerMessage::Lobby { .. }
             | ServerMessage::Window { .. }
-            | ServerMessage::Invites { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }
             | ServerMessage::MediaMode { .. }

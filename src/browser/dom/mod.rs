@@ -13,6 +13,7 @@ pub mod language;
 pub mod navigation;
 pub mod page;
 pub mod scroll;
+pub mod share;
 pub mod storage;
 pub mod theme;
 pub mod title;

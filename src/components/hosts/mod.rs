@@ -2,6 +2,7 @@
 
 mod access;
 mod confirm;
+mod invites;
 mod lobby;
 mod person_dialog;
 mod person_menu;
@@ -10,6 +11,7 @@ mod role;
 mod room_settings;
 mod switch;
 
+pub use invites::InvitePeople;
 pub use lobby::{LobbyBell, LobbySound, WaitingBadge, WaitingPeople, show_people_name};
 pub use person_dialog::PersonDialog;
 pub use person_menu::{PersonActions, PersonMenus};

@@ -4,6 +4,7 @@
 use crate::components::hosts::RefusedRequest;
 use crate::components::hosts::access::AccessSettings;
 use crate::components::hosts::confirm::Confirm;
+use crate::components::hosts::invites::InviteSettings;
 use crate::components::hosts::role::role_name;
 use crate::components::hosts::switch::Switch;
 use crate::components::{ErasedShow, Icon, IconName, TimeZone};
@@ -20,11 +21,12 @@ use leptos::html::{Dialog, Textarea};
 use leptos::prelude::*;
 
 /// The features that the table shows, in order.
-const FEATURES: [Feature; 4] = [
+const FEATURES: [Feature; 5] = [
     Feature::Microphone,
     Feature::Camera,
     Feature::Screen,
     Feature::Chat,
+    Feature::Invite,
 ];
 /// The roles that the table shows, in order.
 const ROLES: [Role; 3] = [Role::Viewer, Role::Guest, Role::Speaker];
@@ -107,6 +109,7 @@ fn OpenedSettings(
             <RefusedRequest />
             <Switches />
             <AccessSettings />
+            <InviteSettings open />
             <PowerTable />
             <Everybody />
             <Bans />
@@ -255,8 +258,9 @@ fn feature_name(locale: Locale, feature: Feature) -> &'static str {
         Feature::Camera => td_string!(locale, call.camera),
         Feature::Screen => td_string!(locale, call.share_screen),
         Feature::Chat => td_string!(locale, call.chat),
+        Feature::Invite => td_string!(locale, invites.open),
         // Not in the table: the page has none of these yet.
-        Feature::Files | Feature::Hand | Feature::Invite | Feature::Rename => "",
+        Feature::Files | Feature::Hand | Feature::Rename => "",
     }
 }
 
