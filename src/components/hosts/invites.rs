@@ -425,7 +425,6 @@ fn failure(locale: Locale, error: &ApiError) -> &'static str {
         ApiError::Invalid { .. }
         | ApiError::TooManyRooms
         | ApiError::SearchTimedOut
-        | ApiError::Locked
         | ApiError::SearchBusy
         | ApiError::Unavailable
         | ApiError::Request => td_string!(locale, invites.failed),
