@@ -143,12 +143,15 @@ impl Authority {
     pub fn apply(&mut self, event: &AuthorityEvent, now_ms: i64) -> Result<bool, ErrorCode> {
         match event {
             AuthorityEvent::Claim { host_key, opening } => {
-                let changed = self.host_key.as_ref() != Some(host_key);
-                let opened = opening
+                // A room sends its claim again until it is stored. Its settings may have changed since.
+                if self.host_key.as_ref() == Some(host_key) {
+                    return Ok(false);
+                }
+                opening
                     .apply(&mut self.settings)
                     .ok_or(ErrorCode::BadSetting)?;
                 self.host_key = Some(host_key.clone());
-                Ok(changed | opened)
+                Ok(true)
             }
             AuthorityEvent::Settings { change, admitted } => {
                 let before = self.settings;
@@ -253,18 +256,19 @@ impl Authority {
         Ok(true)
     }
 
-    /// Whether an invite gives a participant anything: whoever was let in already and has its role
-    /// needs it no more.
+    /// Whether an invite gives a participant anything: who was let in already needs it only for a
+    /// first role. So it does not undo what a host decided about the role.
     pub fn has_use_for(&self, invite: &InviteId, id: &ParticipantId) -> bool {
         let role = self
             .invite(invite)
             .map_or(Role::default(), |known| known.role);
-        !self.let_in.contains(id) || self.role_of(id) < role
+        !self.let_in.contains(id) || (!self.roles.contains_key(id) && role > Role::default())
     }
 
     /// Gives a participant a role.
     fn set_role(&mut self, id: &ParticipantId, role: Role) -> Result<bool, ErrorCode> {
-        if role.is_default() {
+        let stays = self.let_in.contains(id) && self.roles.contains_key(id);
+        if role.is_default() && !stays {
             return Ok(self.roles.remove(id).is_some());
         }
         if self.roles.len() >= MAX_ROLES && !self.roles.contains_key(id) {
