@@ -28,6 +28,15 @@ pub(super) enum Admission {
     Refuse(ErrorCode),
 }
 
+/// Somebody who enters by an invite whose use the store has not answered yet.
+#[derive(Debug)]
+pub(super) struct Entering {
+    /// The person who enters.
+    pub visitor: Visitor,
+    /// The socket, which is held back.
+    pub socket: Socket,
+}
+
 impl Room {
     /// Decides about somebody who is not here. Neither a ban, a lock nor a window keeps out who holds
     /// the key.
@@ -115,6 +124,7 @@ impl Room {
         match shown {
             ShownPassword::Nothing => Some(ErrorCode::PasswordRequired),
             ShownPassword::Of(shown) if shown == hash => None,
+            ShownPassword::Unverified => Some(ErrorCode::TooManyGuesses),
             ShownPassword::Wrong | ShownPassword::Of(_) => Some(ErrorCode::WrongPassword),
         }
     }
@@ -155,10 +165,10 @@ impl Room {
             }
             Admission::UseInvite(invite) => {
                 effects.extend(self.leave_lobby(&join.visitor.id, now));
-                let id = join.visitor.id.clone();
-                self.entering.push(join);
                 effects.push(Effect::Hold { connection });
-                effects.extend(self.use_invite(invite, id, now));
+                let Join { visitor, seen, .. } = join;
+                let socket = Socket { connection, seen };
+                effects.extend(self.enter_by_invite(visitor, socket, invite, now));
             }
             Admission::Wait => {
                 let Join { visitor, seen, .. } = join;
@@ -188,6 +198,9 @@ impl Room {
     /// durable.
     pub fn visit(&mut self, visitor: Visitor, now: Now) -> Vec<Effect> {
         let id = visitor.id.clone();
+        if self.is_here(&id) {
+            return vec![self.answer_visit(id, None, now)];
+        }
         let refused = |code| {
             let (id, result) = (id.clone(), Err(code));
             vec![Effect::AnswerVisit { id, result }]
@@ -250,12 +263,50 @@ impl Room {
         key.into_iter().chain([record]).collect()
     }
 
+    /// Lets somebody whose socket is held back enter once the use of an invite is durable.
+    fn enter_by_invite(
+        &mut self,
+        visitor: Visitor,
+        socket: Socket,
+        invite: InviteId,
+        now: Now,
+    ) -> Vec<Effect> {
+        let id = visitor.id.clone();
+        self.entering.push(Entering { visitor, socket });
+        self.use_invite(invite, id, now)
+    }
+
+    /// Somebody whose socket is held back enters, if the room still admits them: it may have changed
+    /// since they asked.
+    pub(super) fn enter_from_outside(
+        &mut self,
+        visitor: Visitor,
+        socket: Socket,
+        now: Now,
+    ) -> Vec<Effect> {
+        let connection = socket.connection;
+        match self.admission(&visitor, now) {
+            Admission::Enter => {
+                let mut effects = vec![Effect::Release { connection }];
+                effects.extend(self.admit(visitor, socket, None, now));
+                effects
+            }
+            Admission::UseInvite(invite) => self.enter_by_invite(visitor, socket, invite, now),
+            Admission::Wait => match self.wait(visitor, socket, now) {
+                Ok(effects) => effects,
+                Err(code) => end(connection, code),
+            },
+            Admission::Refuse(code) => end(connection, code),
+        }
+    }
+
     /// Closes the former socket of somebody whose use of an invite is not durable yet.
     fn close_entering(&mut self, id: &ParticipantId) -> Vec<Effect> {
-        let Some(former) = self.entering.iter().position(|join| join.visitor.id == *id) else {
+        let mut entering = self.entering.iter();
+        let Some(former) = entering.position(|entering| entering.visitor.id == *id) else {
             return Vec::new();
         };
-        let connection = self.entering.remove(former).connection;
+        let connection = self.entering.remove(former).socket.connection;
         vec![Effect::Close {
             connection,
             code: CloseCode::Replaced,
@@ -277,17 +328,16 @@ impl Room {
             // They have entered by another way meanwhile, and may have a higher role now.
             effects.push(self.role_changed(index));
         }
-        let Some(entering) = self.entering.iter().position(|join| join.visitor.id == *id) else {
+        let mut entering = self.entering.iter();
+        let Some(position) = entering.position(|entering| entering.visitor.id == *id) else {
             return effects;
         };
-        let Join {
-            connection,
+        let Entering {
             mut visitor,
-            seen,
-            ..
-        } = self.entering.remove(entering);
+            socket,
+        } = self.entering.remove(position);
         if let Some(code) = refused {
-            effects.extend(end(connection, code));
+            effects.extend(end(socket.connection, code));
             return effects;
         }
         if let Some(name) = self
@@ -297,7 +347,6 @@ impl Room {
         {
             visitor.nickname = name;
         }
-        let socket = Socket { connection, seen };
         effects.extend(self.enter_from_outside(visitor, socket, now));
         effects
     }

@@ -96,6 +96,8 @@ pub enum ShownPassword {
     Nothing,
     /// A wrong one.
     Wrong,
+    /// One that was not verified, because too many were tried.
+    Unverified,
     /// The one of this hash.
     Of(PasswordHash),
 }

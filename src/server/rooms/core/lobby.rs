@@ -4,6 +4,7 @@
 //! their place and whether anybody can admit them, and nothing else.
 
 use super::{
+    admission::Admission,
     command::{ConnectionId, Effect, Moderator, Now, Visitor},
     room::{ConnectionState, Room, refuse},
 };
@@ -155,15 +156,19 @@ impl Lobby {
 }
 
 impl Room {
+    /// Whether a host turned somebody away a moment ago.
+    fn is_turned_away(&self, id: &ParticipantId, now: Now) -> bool {
+        let mut turned_away = self.lobby.turned_away.iter();
+        turned_away.any(|turned| turned.id == *id && turned.until > now.instant)
+    }
+
     /// Whether somebody may join the lobby, or keep the place in it.
     ///
     /// # Errors
     /// Why not.
     fn may_wait(&self, visitor: &Visitor, now: Now) -> Result<(), ErrorCode> {
         let lobby = &self.lobby;
-        let is_turned_away =
-            |turned: &TurnedAway| turned.id == visitor.id && turned.until > now.instant;
-        if lobby.turned_away.iter().any(is_turned_away) {
+        if self.is_turned_away(&visitor.id, now) {
             return Err(ErrorCode::TurnedAway);
         }
         if lobby.position(&visitor.id).is_some() {
@@ -193,6 +198,7 @@ impl Room {
         let mut effects = vec![Effect::Hold { connection }];
         effects.extend(self.put(visitor, Reached::By(socket), now));
         effects.extend(self.tell_lobby(now));
+        effects.extend(self.watch_window(now));
         Ok(effects)
     }
 
@@ -208,6 +214,7 @@ impl Room {
         self.may_wait(&visitor, now)?;
         let mut effects = self.put(visitor, Reached::Absent(now.instant + ABSENCE), now);
         effects.extend(self.tell_lobby(now));
+        effects.extend(self.watch_window(now));
         Ok(effects)
     }
 
@@ -290,7 +297,8 @@ impl Room {
         left: bool,
         now: Now,
     ) -> Vec<Effect> {
-        self.entering.retain(|join| join.connection != connection);
+        self.entering
+            .retain(|entering| entering.socket.connection != connection);
         let Some(position) = self.lobby.position_at(connection) else {
             return Vec::new();
         };
@@ -365,11 +373,21 @@ impl Room {
         }
     }
 
-    /// A host has admitted these people: those who are here enter.
-    pub(super) fn on_admitted(&mut self, ids: &[ParticipantId], now: Now) -> Vec<Effect> {
+    /// A host has admitted these people: those who are here enter. Somebody who was turned away
+    /// before that was durable stays outside.
+    pub(super) fn on_admitted(
+        &mut self,
+        by: &Moderator,
+        ids: &[ParticipantId],
+        now: Now,
+    ) -> Vec<Effect> {
         let mut effects = Vec::new();
         for id in ids {
             let Some((visitor, socket)) = self.lobby.take(id) else {
+                if self.is_turned_away(id, now) {
+                    let event = AuthorityEvent::Dismiss(id.clone());
+                    effects.extend(self.record(by.clone(), event, now));
+                }
                 continue;
             };
             effects.push(Effect::SummaryChanged);
@@ -381,19 +399,42 @@ impl Room {
         effects
     }
 
-    /// Somebody whose socket was held back enters, if there is still space.
-    pub(super) fn enter_from_outside(
-        &mut self,
-        visitor: Visitor,
-        socket: Socket,
-        now: Now,
-    ) -> Vec<Effect> {
-        let connection = socket.connection;
-        if self.is_full_for(&visitor) {
-            return end(connection, ErrorCode::RoomFull);
+    /// The room has changed: who need not wait any more enters, and who may not wait any more
+    /// connects again and learns why.
+    pub(super) fn review_lobby(&mut self, now: Now) -> Vec<Effect> {
+        let (mut effects, mut let_in) = (Vec::new(), Vec::new());
+        let mut position = 0;
+        while let Some(waiting) = self.lobby.waiting.get(position) {
+            let admission = self.admission(&waiting.visitor, now);
+            if admission == Admission::Wait {
+                position += 1;
+                continue;
+            }
+            let Waiting {
+                visitor, reached, ..
+            } = self.lobby.waiting.remove(position);
+            effects.push(Effect::SummaryChanged);
+            match (reached, admission) {
+                (Reached::By(socket), Admission::Refuse(_)) => effects.push(Effect::Close {
+                    connection: socket.connection,
+                    code: CloseCode::Restarting,
+                }),
+                (Reached::By(socket), _) => {
+                    effects.extend(self.enter_from_outside(visitor, socket, now));
+                }
+                // The room remembers that they may enter, as if they had asked now.
+                (Reached::Absent(_), Admission::Enter) if self.authority.is_hidden() => {
+                    let_in.push(visitor.id);
+                }
+                (Reached::Absent(_), _) => {}
+            }
         }
-        let mut effects = vec![Effect::Release { connection }];
-        effects.extend(self.admit(visitor, socket, None, now));
+        if !let_in.is_empty() {
+            effects.push(self.store(None, AuthorityEvent::Admit(let_in), now));
+        }
+        if !effects.is_empty() {
+            effects.extend(self.tell_lobby(now));
+        }
         effects
     }
 
@@ -573,8 +614,13 @@ fn place(position: usize) -> u32 {
     u32::try_from(position + 1).unwrap_or(u32::MAX)
 }
 
-/// Refuses somebody whose socket is held back, and closes it.
+/// Refuses somebody whose socket is held back, and closes it. After a failure of the server the
+/// client tries again.
 pub(super) fn end(connection: ConnectionId, code: ErrorCode) -> Vec<Effect> {
+    let close_code = match code {
+        ErrorCode::Unavailable => CloseCode::Restarting,
+        _ => CloseCode::NotAllowed,
+    };
     let message = refusal(code, None);
     vec![
         Effect::Send {
@@ -583,7 +629,7 @@ pub(super) fn end(connection: ConnectionId, code: ErrorCode) -> Vec<Effect> {
         },
         Effect::Close {
             connection,
-            code: CloseCode::NotAllowed,
+            code: close_code,
         },
     ]
 }

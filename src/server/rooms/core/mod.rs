@@ -21,6 +21,8 @@ mod moderation_properties;
 pub mod operator;
 pub mod presence;
 #[cfg(test)]
+mod private_properties;
+#[cfg(test)]
 mod properties;
 pub mod room;
 #[cfg(test)]

@@ -410,7 +410,9 @@ impl Room {
                 let Some(mut effects) = removed else {
                     return refuse(connection, ErrorCode::NoSuchPerson);
                 };
-                if self.authority.settings().locked || self.authority.was_let_in(&who) {
+                // A pending change may let everybody return who was here when it was asked for.
+                let may_return = self.authority.was_let_in(&who) || self.pending > 0;
+                if self.authority.settings().locked || may_return {
                     let event = AuthorityEvent::Dismiss(who);
                     effects.extend(self.record(by, event, now));
                 }
@@ -586,6 +588,9 @@ impl Room {
             invite,
         };
         let mut effects = self.turn_away(who.clone(), reason.clone(), now);
+        if !effects.is_empty() {
+            effects.extend(self.tell_lobby(now));
+        }
         let removed = self.remove_by(who, &by.id, reason, true, now);
         effects.extend(removed.unwrap_or_default());
         effects.extend(self.record(by, AuthorityEvent::Ban(ban), now));
@@ -610,8 +615,8 @@ impl Room {
         ended.collect::<Vec<_>>().concat()
     }
 
-    /// Ends the stay of a participant who was removed from the locked room and has come back before
-    /// that was durable.
+    /// Ends the stay of a participant who was removed from a room that keeps others out, and has come
+    /// back before that was durable.
     fn remove_dismissed(
         &mut self,
         id: &ParticipantId,
@@ -619,7 +624,10 @@ impl Room {
         now: Now,
     ) -> Vec<Effect> {
         let is_host = |index: usize| self.members[index].holds_key;
-        if self.authority.admits(id) || self.index_of(id).is_some_and(is_host) {
+        let settings = self.authority.settings();
+        let is_open = !settings.lobby && !settings.password && settings.access != Access::Closed;
+        let may_stay = self.authority.admits(id) && (is_open || self.authority.was_let_in(id));
+        if may_stay || self.index_of(id).is_some_and(is_host) {
             return Vec::new();
         }
         self.remove_by(id, by, None, false, now).unwrap_or_default()
@@ -697,10 +705,14 @@ impl Room {
             | AuthorityEvent::Invite(_)
             | AuthorityEvent::RevokeInvite(_) => Vec::new(),
         };
-        let refused = stored.err();
+        let (refused, is_by_host) = (stored.err(), by.is_some());
         let mut effects = self.apply_recorded(by, record, stored, now);
         let let_in = let_in.into_iter();
         effects.extend(let_in.map(|id| self.answer_visit(id, refused, now)));
+        if is_by_host {
+            // The change may concern people in the lobby.
+            effects.extend(self.review_lobby(now));
+        }
         effects
     }
 
@@ -733,12 +745,17 @@ impl Room {
         if let AuthorityEvent::UseInvite { invite, id } = &event {
             return self.on_invite_used(invite, id, None, now);
         }
-        let Some(Moderator { connection, id: by }) = by else {
+        let Some(by) = by else {
             return Vec::new();
         };
+        if let AuthorityEvent::Admit(ids) = &event {
+            return self.on_admitted(&by, ids, now);
+        }
+        let Moderator { connection, id: by } = by;
         let (message, to_everybody) = match event {
-            AuthorityEvent::Claim { .. } | AuthorityEvent::UseInvite { .. } => return Vec::new(),
-            AuthorityEvent::Admit(ids) => return self.on_admitted(&ids, now),
+            AuthorityEvent::Claim { .. }
+            | AuthorityEvent::UseInvite { .. }
+            | AuthorityEvent::Admit(_) => return Vec::new(),
             AuthorityEvent::Invite(StoredInvite { id, .. }) => {
                 return self.invites_for(connection, Some(id), now);
             }

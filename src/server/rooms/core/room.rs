@@ -6,9 +6,10 @@
 //! media in [`super::media`].
 
 use super::{
+    admission::Entering,
     budget::{BroadcastBudget, MemberBudget, bucket_for_people},
     call::CallSession,
-    command::{ChatRequest, Command, ConnectionId, Effect, Join, Now, RoomRequest},
+    command::{ChatRequest, Command, ConnectionId, Effect, Now, RoomRequest},
     history::History,
     lobby::Lobby,
     moderation::{HostPresence, Moderated, Told},
@@ -162,7 +163,7 @@ pub struct Room {
     /// Who waits until a host admits them.
     pub(super) lobby: Lobby,
     /// Who enters by an invite whose use the store has not answered yet.
-    pub(super) entering: Vec<Join>,
+    pub(super) entering: Vec<Entering>,
     /// When the room opens or closes, or warns that it closes.
     pub(super) window: WindowTimer,
 }
@@ -323,7 +324,7 @@ impl Room {
 
     /// Whether a socket belongs to somebody who waits to enter.
     fn is_outside(&self, connection: ConnectionId) -> bool {
-        let enters = |join: &Join| join.connection == connection;
+        let enters = |entering: &Entering| entering.socket.connection == connection;
         self.lobby.is_at(connection) || self.entering.iter().any(enters)
     }
 

@@ -57,9 +57,19 @@ impl Room {
         effects
     }
 
+    /// Starts to watch the window, unless that is done already: somebody waits in a room without
+    /// members.
+    pub(super) fn watch_window(&mut self, now: Now) -> Vec<Effect> {
+        match self.window.due {
+            Some(_) => Vec::new(),
+            None => self.update_window(now),
+        }
+    }
+
     /// Ends the stay of everybody who does not moderate, and every wait.
     fn close_window(&mut self, now: Now) -> Vec<Effect> {
         let code = CloseCode::RoomClosed;
+        let waited = !self.lobby.is_empty();
         let mut effects = self.empty_lobby(code);
         let stays = |room: &Self, index: usize| room.role(index).moderates();
         while let Some(index) = (0..self.members.len()).find(|index| !stays(self, *index)) {
@@ -67,6 +77,9 @@ impl Room {
                 effects.push(Effect::Close { connection, code });
             }
             effects.extend(self.remove_member(index, false, now));
+        }
+        if waited {
+            effects.extend(self.tell_lobby(now));
         }
         effects
     }
