@@ -17,8 +17,8 @@ use crate::{
         log_throttle::{self, LogThrottle},
         net::{RequestKind, stored_bytes},
         rooms::{
-            CallRequest, ChatRequest, Departure, Entry, Frames, ModerationRequest, RoomRequest,
-            Summaries, trim_to_frame,
+            CallRequest, ChatRequest, Departure, Entry, Frames, Membership, ModerationRequest,
+            RoomRequest, Summaries, trim_to_frame,
         },
         sfu::Offer,
         store::Edit,
@@ -130,7 +130,7 @@ impl Connection {
             ClientMessage::Join(request) => self.join(request).await,
             ClientMessage::History { before, limit } => self.history(before, limit).await,
             ClientMessage::Offer(offer) => self.offer(offer).await,
-            ClientMessage::MediaBlocked { obstacle } => self.media_blocked(obstacle),
+            ClientMessage::MediaBlocked { obstacle } => self.media_blocked(obstacle).await,
             ClientMessage::Chat { .. }
             | ClientMessage::Edit { .. }
             | ClientMessage::Delete { .. }
@@ -246,12 +246,19 @@ impl Connection {
         Ok(())
     }
 
+    /// The room of this connection and its place there, if the person has entered. For requests that
+    /// do something before the room sees them.
+    async fn entered(&self) -> Result<&(RoomName, Membership), ErrorCode> {
+        let joined = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
+        match joined.1.has_entered().await {
+            true => Ok(joined),
+            false => Err(ErrorCode::NotJoined),
+        }
+    }
+
     /// Sends a page of history from the store, without the room.
     async fn history(&self, before: Seq, limit: Option<u32>) -> Result<(), ErrorCode> {
-        let (name, membership) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
-        if !membership.has_entered().await {
-            return Err(ErrorCode::NotJoined);
-        }
+        let (name, _) = self.entered().await?;
         self.charge(RequestKind::History, 1)?;
         let limit = limit.unwrap_or(HISTORY_PAGE).clamp(1, MAX_HISTORY_PAGE);
         let page = self.context.store.page(name, Some(before), limit).await;
@@ -267,7 +274,7 @@ impl Connection {
 
     /// Parses an offer to the SFU on another thread and passes it to the room.
     async fn offer(&self, offer: MediaOffer) -> Result<(), ErrorCode> {
-        let (_, membership) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
+        let (_, membership) = self.entered().await?;
         self.charge(RequestKind::Offer, 1)?;
         membership
             .request(RoomRequest::Call(CallRequest::Offer(
@@ -278,10 +285,8 @@ impl Connection {
     }
 
     /// Counts a report of blocked media, at most one per obstacle and connection.
-    fn media_blocked(&mut self, obstacle: Obstacle) -> Result<(), ErrorCode> {
-        if self.membership.is_none() {
-            return Err(ErrorCode::NotJoined);
-        }
+    async fn media_blocked(&mut self, obstacle: Obstacle) -> Result<(), ErrorCode> {
+        self.entered().await?;
         let is_reported = &mut self.reported_obstacles[obstacle as usize];
         if !std::mem::replace(is_reported, true) {
             self.context.blocked_media.report(obstacle);
@@ -312,7 +317,10 @@ impl Connection {
     async fn request(&self, message: ClientMessage) -> Result<(), ErrorCode> {
         let (name, membership) = self.membership.as_ref().ok_or(ErrorCode::NotJoined)?;
         let request = match message {
-            ClientMessage::SetPassword { password } => self.set_password(name, password).await?,
+            ClientMessage::SetPassword { password } => {
+                self.entered().await?;
+                self.set_password(name, password).await?
+            }
             message => request(message)?,
         };
         if let Some(text) = stored_text(&request) {

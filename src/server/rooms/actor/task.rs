@@ -261,8 +261,9 @@ impl Actor {
         if let Some(resumed) = effects.iter().find_map(resumed_by) {
             self.rooms.metrics().joined(resumes, resumed);
         }
-        let ended = reply.send(refused.map_or(Ok(()), Err)).is_err();
+        // The reply makes the connection send the refusal, which comes last.
         self.run_effects(effects);
+        let ended = reply.send(refused.map_or(Ok(()), Err)).is_err();
         if ended && refused.is_none() {
             // The socket ended while it waited, so there is no `Membership` to report that.
             self.handle(Command::Disconnected {
