@@ -180,9 +180,7 @@ struct Person(WebSocketStream<MaybeTlsStream<TcpStream>>);
 impl Person {
     /// Connects to the server and joins the room `team`.
     async fn join(server: &Server) -> Self {
-        let url = format!("ws://{}/ws", server.address);
-        let (socket, _) = tokio_tungstenite::connect_async(url).await.expect("101");
-        let mut person = Self(socket);
+        let mut person = Self::connect(server).await;
         person
             .send(r#"{"type":"join","room":"team","nickname":"Ann"}"#)
             .await;
@@ -195,18 +193,25 @@ impl Person {
         self.0.send(Message::text(json)).await.expect("sent");
     }
 
-    /// Waits for a text frame that contains these words.
-    async fn wait_for(&mut self, words: &str) {
+    /// Waits for a text frame that contains these words, and returns it.
+    async fn wait_for(&mut self, words: &str) -> String {
         let heard = async {
             loop {
                 match self.0.next().await.expect("open").expect("readable") {
-                    Message::Text(text) if text.contains(words) => return,
+                    Message::Text(text) if text.contains(words) => return text.to_string(),
                     Message::Close(frame) => panic!("closed: {frame:?}"),
                     _ => {}
                 }
             }
         };
-        timeout(PATIENCE, heard).await.expect(words);
+        timeout(PATIENCE, heard).await.expect(words)
+    }
+
+    /// Connects to the server without joining a room.
+    async fn connect(server: &Server) -> Self {
+        let url = format!("ws://{}/ws", server.address);
+        let (socket, _) = tokio_tungstenite::connect_async(url).await.expect("101");
+        Self(socket)
     }
 
     /// Sends a chat message and waits for its acknowledgement.
@@ -588,6 +593,76 @@ async fn a_server_without_an_operator_logs_a_one_time_link_and_no_other_secret()
     let mut lines = 0;
     while let Some(line) = server.log.recv().await {
         assert!(!line.contains("canary") && !line.contains(secret), "{line}");
+        lines += 1;
+    }
+    assert!(lines > 5, "the log is read");
+}
+
+/// The text of a field in a JSON frame.
+fn field<'a>(frame: &'a str, name: &str) -> &'a str {
+    let start = format!(r#""{name}":""#);
+    let rest = frame.split_once(&start).expect(name).1;
+    rest.split('"').next().expect("a text")
+}
+
+#[tokio::test]
+async fn no_password_invite_key_name_or_line_of_a_private_room_is_in_the_log() {
+    let (mut server, _) = Server::start(&["--log", "trace"], &[]).await;
+    let mut host = Person::connect(&server).await;
+    host.send(
+        r#"{"type":"join","room":"team","nickname":"canary-ann","host_key":"canary-key-canary-key-"}"#,
+    )
+    .await;
+    let joined = host.wait_for(r#""type":"joined""#).await;
+    host.send(r#"{"type":"set_password","password":"canary-password-1"}"#)
+        .await;
+    host.wait_for(r#""type":"room_changed""#).await;
+    host.send(r#"{"type":"set_room","lobby":true}"#).await;
+    host.wait_for(r#""lobby":true"#).await;
+    host.send(r#"{"type":"create_invite","role":"speaker","name":"canary-dan"}"#)
+        .await;
+    let invites = host.wait_for(r#""type":"invites""#).await;
+    let token = field(&invites, "token").to_owned();
+    let mut secrets = vec![field(&joined, "session").to_owned(), token.clone()];
+    let tries = [
+        (
+            r#""password":"canary-password-2""#.to_owned(),
+            "wrong_password",
+        ),
+        (
+            r#""password":"canary-password-1","line":"canary-line""#.to_owned(),
+            r#""type":"waiting""#,
+        ),
+        (format!(r#""invite":"{token}""#), r#""type":"joined""#),
+        (
+            r#""invite":"canary-token-canary-token-canary-t""#.to_owned(),
+            "bad_invite",
+        ),
+        (
+            r#""host_key":"canary-key-canary-kez-""#.to_owned(),
+            "password_required",
+        ),
+    ];
+    let mut people = Vec::new();
+    for (shown, answer) in &tries {
+        let mut person = Person::connect(&server).await;
+        let join = format!(r#"{{"type":"join","room":"team","nickname":"canary-eve",{shown}}}"#);
+        person.send(&join).await;
+        let answer = person.wait_for(answer).await;
+        if answer.contains(r#""session":"#) {
+            secrets.push(field(&answer, "session").to_owned());
+        }
+        people.push(person);
+    }
+    assert_eq!(secrets.len(), 4);
+    host.send(r#"{"type":"deny","reason":"canary-reason"}"#)
+        .await;
+    people[1].wait_for("canary-reason").await;
+    server.signal(Signal::TERM);
+    let mut lines = 0;
+    while let Some(line) = server.log.recv().await {
+        let leaked = secrets.iter().find(|secret| line.contains(*secret));
+        assert!(!line.contains("canary") && leaked.is_none(), "{line}");
         lines += 1;
     }
     assert!(lines > 5, "the log is read");

@@ -316,6 +316,22 @@ impl TestApp {
         }
     }
 
+    /// Opens a WebSocket from this address whose client claims to be forwarded for another one.
+    pub async fn connect_claiming(&self, source: &str, forwarded: &str) -> Client {
+        let stream = MaybeTlsStream::Plain(self.tcp_from(source).await);
+        let url = format!("ws://{}/ws", self.address);
+        let mut request = url.into_client_request().expect("a request");
+        let forwarded = forwarded.parse().expect("a header");
+        request.headers_mut().insert("X-Forwarded-For", forwarded);
+        let (socket, _) = tokio_tungstenite::client_async(request, stream)
+            .await
+            .expect("101");
+        Client {
+            socket,
+            joined: None,
+        }
+    }
+
     /// Opens a WebSocket of the client that a proxy on this machine names.
     pub async fn connect_for(&self, client: &str) -> Client {
         let url = format!("ws://{}/ws", self.address);

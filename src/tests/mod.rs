@@ -38,6 +38,7 @@ mod poll;
 mod poller;
 mod prejoin;
 mod private;
+mod private_holes;
 mod quotas;
 mod reconnect;
 mod refusals;
