@@ -442,13 +442,19 @@ impl Stage<'_> {
             locked: Some(true),
             ..SettingsChange::default()
         };
+        self.set(change).await;
+    }
+
+    /// Changes the settings, which differ.
+    async fn set(&mut self, change: SettingsChange) {
         self.opener.send(&ClientMessage::SetRoom { change }).await;
-        let locked = self.opener.wait_for(|message| match message {
-            ServerMessage::RoomChanged { room, .. } => Some(room.locked),
+        let changed = self.opener.wait_for(|message| match message {
+            ServerMessage::RoomChanged { room, .. } => Some(room),
             ServerMessage::Error { code, .. } => panic!("refused: {code:?}"),
             _ => None,
         });
-        assert!(locked.await);
+        let room = changed.await;
+        assert_eq!(change.apply(&mut { room }), Some(false), "{room:?}");
     }
 }
 
@@ -643,4 +649,82 @@ async fn whoever_is_banned_or_locked_out_sends_nothing_to_the_room() {
     let is_effect =
         |message: &&ServerMessage| !matches!(message, ServerMessage::RoomChanged { .. });
     assert_eq!(members.iter().find(is_effect), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_role_can_do_to_somebody_who_waits_what_the_table_says_and_nothing_else() {
+    let app = TestApp::start().await;
+    for actor_role in Role::ALL {
+        for (number, what) in ["admit", "deny", "ban"].into_iter().enumerate() {
+            let room = format!("{actor_role:?}-{number}");
+            let mut stage = Stage::open(&app, room.clone()).await;
+            let mut actor = stage.person("Actor", actor_role).await.client;
+            stage
+                .set(SettingsChange {
+                    lobby: Some(true),
+                    ..SettingsChange::default()
+                })
+                .await;
+            let enter = join(&room, "Eve", None);
+            let mut eve = app.connect().await;
+            eve.send(&enter).await;
+            let (who, session) = eve
+                .wait_for(|message| match message {
+                    ServerMessage::Waiting { me, session, .. } => Some((me, session)),
+                    _ => None,
+                })
+                .await;
+            let (message, action, target) = match what {
+                "admit" => {
+                    let who = Some(who);
+                    (ClientMessage::Admit { who }, Action::Admit, None)
+                }
+                "deny" => {
+                    let (who, reason) = (Some(who), None);
+                    (ClientMessage::Deny { who, reason }, Action::Admit, None)
+                }
+                _ => {
+                    let ban = ClientMessage::Ban {
+                        who,
+                        reason: None,
+                        address: false,
+                    };
+                    (ban, Action::Ban, Some(Role::Guest))
+                }
+            };
+            actor.send(&message).await;
+            let case = format!("{actor_role:?} sends {what}");
+            if permit(actor_role, action, target, &Powers::default()).is_err() {
+                let code = actor.wait_for_refusal().await.0;
+                assert_eq!(code, ErrorCode::NotAllowed, "{case}");
+                assert_eq!(eve.received_so_far().await, [], "{case}");
+                continue;
+            }
+            if what == "admit" {
+                expect(&mut eve, |m| matches!(m, ServerMessage::Joined(_)), &case).await;
+                continue;
+            }
+            assert_eq!(eve.wait_for_close().await, Some(4401), "{case}");
+            let again = crate::protocol::Resume {
+                session,
+                epoch: crate::protocol::Epoch::none(),
+                seq: 0,
+            };
+            if what == "ban" {
+                expect(
+                    &mut actor,
+                    |m| matches!(m, ServerMessage::Bans { .. }),
+                    &case,
+                )
+                .await;
+            }
+            let mut eve = app.connect().await;
+            eve.send(&join(&room, "Eve", Some(again))).await;
+            let expected = match what {
+                "ban" => ErrorCode::Banned,
+                _ => ErrorCode::TurnedAway,
+            };
+            assert_eq!(eve.wait_for_refusal().await.0, expected, "{case}");
+        }
+    }
 }
