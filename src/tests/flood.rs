@@ -2,8 +2,9 @@
 
 use super::harness::{Client, TestApp, new_id};
 use crate::protocol::{
-    Candidate, ChatDraft, ClientMessage, Devices, ErrorCode, JoinRequest, MAX_ANNOUNCEMENT_CHARS,
-    MessageId, ParticipantId, Role, ServerMessage, SettingsChange, Signal, Source,
+    Candidate, ChatDraft, ClientMessage, Devices, ErrorCode, JoinRequest, LOBBY_WINDOW,
+    MAX_ANNOUNCEMENT_CHARS, MAX_FRAME_BYTES, MAX_KNOCK_CHARS, MessageId, ParticipantId, Role,
+    ServerMessage, SettingsChange, Signal, Source,
 };
 use futures::{SinkExt, StreamExt};
 use std::{
@@ -275,6 +276,118 @@ async fn a_host_who_floods_the_room_closes_and_delays_nobody() {
         events > 0 && events <= allowed * HOST_DEVICES as u64,
         "{events}"
     );
+}
+
+/// Joins of one address in the storm at the door of a room, on a socket each.
+const JOINS_OF_ADDRESS: usize = 10;
+/// Addresses of that storm.
+const JOINING_ADDRESSES: usize = 200;
+/// Most people in a lobby.
+const MAX_WAITING: usize = 500;
+
+/// Asks to enter the room `team` from each address, and keeps the sockets of those who wait. Returns
+/// the sockets and the number of refusals.
+async fn storm(app: &TestApp) -> (Vec<Client>, usize) {
+    let joining = (0..JOINING_ADDRESSES).map(async |number| {
+        let source = format!("127.0.{}.{}", 1 + number / 100, 1 + number % 100);
+        let (mut waiting, mut refused) = (Vec::new(), 0);
+        for turn in 0..JOINS_OF_ADDRESS {
+            let mut client = app.connect_from(&source).await;
+            let join = JoinRequest {
+                room: "team".to_owned(),
+                nickname: format!("{}{turn:02}", "😀".repeat(30)),
+                line: Some("😀".repeat(MAX_KNOCK_CHARS)),
+                ..JoinRequest::default()
+            };
+            client.send(&ClientMessage::Join(join)).await;
+            let waits = client.wait_for(|message| match message {
+                ServerMessage::Waiting { .. } => Some(true),
+                ServerMessage::Error { .. } => Some(false),
+                other => panic!("{other:?}"),
+            });
+            match waits.await {
+                true => waiting.push(client),
+                false => refused += 1,
+            }
+        }
+        (waiting, refused)
+    });
+    let all = futures::future::join_all(joining).await;
+    let refused = all.iter().map(|(_, refused)| refused).sum();
+    let waiting = all.into_iter().flat_map(|(waiting, _)| waiting);
+    (waiting.collect(), refused)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_thousand_joins_to_a_locked_room_fill_its_lobby_and_disturb_nobody() {
+    let app = Arc::new(TestApp::start().await);
+    let mut host = app.join("team", "Host").await;
+    let mut ben = app.join("team", "Ben").await;
+    ben.enter_call(1).await;
+    host.enter_call(2).await;
+    let change = SettingsChange {
+        locked: Some(true),
+        lobby: Some(true),
+        ..SettingsChange::default()
+    };
+    host.send(&ClientMessage::SetRoom { change }).await;
+    let locked = host.wait_for(|message| match message {
+        ServerMessage::RoomChanged { room, .. } => Some(room.locked && room.lobby),
+        _ => None,
+    });
+    assert!(locked.await);
+    let begun = Instant::now();
+    let attacked = Arc::clone(&app);
+    let attack = run_on_own_thread(move || async move { storm(&attacked).await });
+    let chatting = async {
+        let mut slowest = Duration::ZERO;
+        for number in 0..20 {
+            let sent = Instant::now();
+            let text = format!("message {number}");
+            let message = ben.send_chat(&text);
+            timeout(UNDISTURBED, message).await.expect("in time");
+            slowest = slowest.max(sent.elapsed());
+        }
+        slowest
+    };
+    let ((waiting, refused), slowest) = tokio::join!(attack, chatting);
+    let lasted = begun.elapsed();
+    let joins = JOINING_ADDRESSES * JOINS_OF_ADDRESS;
+    assert!(slowest < UNDISTURBED, "{refused} refused in {lasted:?}");
+    assert_eq!(waiting.len() + refused, joins);
+    assert_eq!(waiting.len(), MAX_WAITING, "{refused} were refused");
+    // The host has read nothing meanwhile, and is here with what it can show.
+    ben.send_chat("the end").await;
+    let (mut lists, mut count) = (0_u32, 0);
+    loop {
+        let frame = host.next_text().await;
+        if frame.contains(r#""type":"lobby""#) {
+            assert!(frame.len() < MAX_FRAME_BYTES, "{} bytes", frame.len());
+            assert!(frame.matches(r#""since""#).count() <= LOBBY_WINDOW);
+            let number = frame.split(r#""count":"#).nth(1).expect("a count");
+            let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
+            count = digits.parse().expect("a number");
+            lists += 1;
+        }
+        if count == MAX_WAITING {
+            break;
+        }
+    }
+    let allowed = 2.0 * begun.elapsed().as_secs_f64() + 2.0;
+    assert!(f64::from(lists) <= allowed, "{lists} lists in {lasted:?}");
+    // One request empties the lobby.
+    host.send(&ClientMessage::Deny {
+        who: None,
+        reason: None,
+    })
+    .await;
+    let empty = host.wait_for(|message| match message {
+        ServerMessage::Lobby { count: 0, people } => Some(people),
+        _ => None,
+    });
+    assert_eq!(empty.await, []);
+    drop(waiting);
+    ben.send_chat("still here").await;
 }
 
 #[tokio::test]
