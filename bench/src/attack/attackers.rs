@@ -50,6 +50,11 @@ const SLOW_CONNECTIONS: usize = 24;
 
 /// WebSockets that one address tries to hold: more than the server's limit per address.
 const SOCKETS_TO_HOLD: usize = 110;
+/// The private room, and its password.
+const PRIVATE_ROOM: &str = "private room";
+const PRIVATE_PASSWORD: &str = "correct horse";
+/// People whom one address sends into the lobby: more than the server's limit per address.
+const KNOCKS: usize = 24;
 /// Every obstacle of a `media_blocked` message.
 const OBSTACLES: [&str; 5] = [
     "server_ice",
@@ -110,11 +115,13 @@ enum AttackKind {
     AskRefusal,
     /// Reports blocked media with every obstacle, over and over.
     ReportBlockedMedia,
+    /// Guesses the password of a private room and fills its lobby.
+    Lobby,
 }
 
 impl AttackKind {
     /// Every kind of attack, in the order of the report.
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Search,
         Self::OpenRooms,
         Self::JoinAndReset,
@@ -132,6 +139,7 @@ impl AttackKind {
         Self::Garbage,
         Self::AskRefusal,
         Self::ReportBlockedMedia,
+        Self::Lobby,
     ];
 
     /// The name in the table and for `--only`.
@@ -154,6 +162,7 @@ impl AttackKind {
             Self::Garbage => "garbage",
             Self::AskRefusal => "ask-refusal",
             Self::ReportBlockedMedia => "report-blocked-media",
+            Self::Lobby => "lobby",
         }
     }
 }
@@ -257,6 +266,9 @@ async fn attack(
     stop: &AtomicBool,
     counters: Arc<Counters>,
 ) {
+    if let Err(error) = prepare(&chosen, target.port).await {
+        eprintln!("the private room was not opened: {error}");
+    }
     for number in 0..ADDRESSES {
         let kind = chosen[number as usize % chosen.len()];
         let source = Ipv4Addr::from(u32::from(BEFORE_FIRST) + 1 + number);
@@ -272,6 +284,14 @@ async fn attack(
     }
     while !stop.load(Relaxed) {
         sleep(PAUSE).await;
+    }
+}
+
+/// Opens the rooms that attackers of these kinds need.
+async fn prepare(chosen: &[AttackKind], port: u16) -> Result<()> {
+    match chosen.contains(&AttackKind::Lobby) {
+        true => host_private_room(port).await,
+        false => Ok(()),
     }
 }
 
@@ -310,6 +330,7 @@ impl Attacker {
                     AttackKind::Garbage => self.send_garbage().await,
                     AttackKind::AskRefusal => self.ask_refusal().await,
                     AttackKind::ReportBlockedMedia => self.report_blocked_media().await,
+                    AttackKind::Lobby => self.crowd_lobby().await,
                 }
             };
             if series.await.is_err() {
@@ -645,6 +666,33 @@ impl Attacker {
         Ok(())
     }
 
+    /// Guesses the password until the server refuses that, and sends people into the lobby who wait
+    /// and ask for what is in the room.
+    async fn crowd_lobby(&self) -> Result<()> {
+        let join = |password: &str| {
+            json!({"type": "join", "room": PRIVATE_ROOM, "nickname": "x",
+                "password": password, "line": "let me in"})
+        };
+        let mut waiting = Vec::new();
+        for round in 0..KNOCKS {
+            let mut socket = RoomSocket::open(self.source, self.target.port).await?;
+            socket.send(&join(&format!("guess {round}"))).await?;
+            let guessed = socket.wait_for("waiting").await.is_ok();
+            ensure!(!guessed, "a wrong password was accepted");
+            self.count(false).await;
+            socket.send(&join(PRIVATE_PASSWORD)).await?;
+            let waits = socket.wait_for("waiting").await.is_ok();
+            socket
+                .send(&json!({"type": "history", "before": 9}))
+                .await?;
+            socket.send(&json!({"type": "typing"})).await?;
+            self.count(waits).await;
+            waiting.push(socket);
+        }
+        sleep(HOLD_TIME).await;
+        Ok(())
+    }
+
     /// Reports blocked media from many sockets: each obstacle counts once a socket.
     async fn report_blocked_media(&self) -> Result<()> {
         loop {
@@ -658,6 +706,23 @@ impl Attacker {
             }
         }
     }
+}
+
+/// Opens the private room and keeps its host there, who reads what the server sends.
+async fn host_private_room(port: u16) -> Result<()> {
+    let (mut host, _) = RoomSocket::join(BEFORE_FIRST, port, PRIVATE_ROOM, "host").await?;
+    host.send(&json!({"type": "set_room", "lobby": true}))
+        .await?;
+    host.wait_for("room_changed").await?;
+    let password = json!({"type": "set_password", "password": PRIVATE_PASSWORD});
+    host.send(&password).await?;
+    host.wait_for("room_changed").await?;
+    spawn_local(async move {
+        while host.drain().await.is_ok() && host.send(&json!({"type": "ping"})).await.is_ok() {
+            sleep(PAUSE_AFTER_REFUSAL).await;
+        }
+    });
+    Ok(())
 }
 
 /// Enters the call; returns the server's `call` message.
