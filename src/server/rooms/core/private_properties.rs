@@ -547,7 +547,7 @@ impl Model {
             Step::Join(who, shown) => drop(self.join(who, shown)),
             Step::Visit(who, shown) => {
                 let visitor = self.visitor(who, shown);
-                let (_, effects) = self.room.visit(visitor, self.now());
+                let effects = self.room.visit(visitor, self.now());
                 self.deliver(&effects);
                 while self.answers_at_once && !self.pending.is_empty() {
                     self.answer(true);
