@@ -1,9 +1,11 @@
 //! Headers of pages, and the page without script.
 
 use super::harness::{DEADLINE, TestApp, form, status, without_markers};
-use crate::protocol::{
-    Access, ClientMessage, JoinRequest, RoomName, ServerMessage, SettingsChange,
+use crate::{
+    protocol::{Access, ClientMessage, JoinRequest, RoomName, ServerMessage, SettingsChange},
+    server::http::router,
 };
+use std::sync::mpsc::TryRecvError;
 use tokio::time::timeout;
 
 /// The value of a header of a response, if it has one.
@@ -286,4 +288,29 @@ async fn a_room_that_is_opened_unlisted_is_not_in_the_list_that_others_see() {
         .map(|room| room.name.to_string())
         .collect();
     assert_eq!(listed, ["garden"]);
+}
+
+/// Pages that are requested while routers are made. Where each router makes Leptos list the pages, a
+/// tenth of them is never answered.
+const PAGES_DURING_STARTS: usize = 100;
+
+#[tokio::test]
+async fn a_page_is_answered_while_other_servers_of_the_process_start() {
+    let app = TestApp::start().await;
+    let context = app.context.clone();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let starts = tokio::task::spawn_blocking(move || {
+        let mut routers = 0_usize;
+        while let Err(TryRecvError::Empty) = stopped.try_recv() {
+            drop(router(context.clone()));
+            routers += 1;
+        }
+        routers
+    });
+    for _ in 0..PAGES_DURING_STARTS {
+        let page = app.get("/room/garden").await;
+        assert_eq!(status(&page), 200, "{page}");
+    }
+    drop(stop);
+    assert!(starts.await.expect("ends") > 0);
 }

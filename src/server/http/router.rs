@@ -19,8 +19,10 @@ use axum::{
 };
 use http::{Method, StatusCode, header};
 use leptos::prelude::provide_context;
-use leptos_axum::{LeptosRoutes, generate_route_list, render_app_async_with_context};
-use std::sync::Arc;
+use leptos_axum::{
+    AxumRouteListing, LeptosRoutes, generate_route_list, render_app_async_with_context,
+};
+use std::sync::{Arc, LazyLock};
 use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer};
 
 /// Path of the room protocol by long polling.
@@ -29,12 +31,18 @@ const POLL: &str = "/poll";
 /// either would succeed (POST).
 const WS: &str = "/ws";
 
-/// The routes of the HTTP listener. Leptos lists the pages and server functions of the application.
+/// The pages of the application, which Leptos lists. It is made once, before the first router serves
+/// a page: while Leptos makes a list (`SuppressResourceLoad`), a resource that starts to load on any
+/// thread of the process stays pending for ever, and its page is never answered. This was reported
+/// to Leptos as "SSR render hangs forever when a `Resource` first polls during a concurrent
+/// `RouteList::generate`".
+static PAGES: LazyLock<Vec<AxumRouteListing>> = LazyLock::new(|| generate_route_list(App));
+
+/// The routes of the HTTP listener.
 pub fn router(context: AppContext) -> Router {
-    let paths = generate_route_list(App);
     let options = context.leptos.clone();
     let pages = Router::new()
-        .leptos_routes(&context, paths, move || shell(options.clone()))
+        .leptos_routes(&context, PAGES.clone(), move || shell(options.clone()))
         .layer(from_fn(pages::stamp_fingerprint))
         .layer(from_fn(refusal::set_error_status))
         .layer(pages::compression())
