@@ -1,7 +1,7 @@
 //! Holes that other products had to close, as claims about private rooms.
 
 use super::{
-    harness::{Client, TestApp, form, join, long_timing, new_id},
+    harness::{Client, TestApp, form, join, long_timing, new_id, until},
     private::{
         again, app_and_host, ask, by_invite, change, enter, invite, lobby, next_answer, password,
         request, set_password, set_room, until_waiting,
@@ -226,6 +226,12 @@ async fn whoever_waits_searches_nothing() {
 async fn watchers_of_the_open_rooms_learn_nothing_of_a_lobby() {
     let (app, mut ann, _) = app_and_host().await;
     set_room(&mut ann, lobby()).await;
+    // The list is published some time after the change.
+    let is_listed = || {
+        let rooms = app.context.rooms.summaries();
+        rooms.iter().any(|room| room.name.as_str() == "team")
+    };
+    until("the room leaves the list", || !is_listed()).await;
     let mut watcher = app.connect().await;
     watcher.send(&ClientMessage::WatchRooms).await;
     let list = watcher.next_text().await;
