@@ -403,13 +403,18 @@ fn LinkButtons(
     view! {
         <button class="button button--small" type="button" on:click=copy>
             <Icon name=IconName::Link />
-            <span role="status">
-                {Signal::derive(move || match copied.get() {
-                    true => t_string!(i18n, invites.copied),
-                    false => t_string!(i18n, invites.copy),
-                })}
-            </span>
+            // Not in a live region, which would give the button no name.
+            {Signal::derive(move || match copied.get() {
+                true => t_string!(i18n, invites.copied),
+                false => t_string!(i18n, invites.copy),
+            })}
         </button>
+        <span class="visually-hidden" role="status">
+            {Signal::derive(move || match copied.get() {
+                true => t_string!(i18n, invites.copied),
+                false => "",
+            })}
+        </span>
         <ErasedShow when=can_share>
             <button class="button button--small" type="button" on:click=share>
                 {words!(i18n, invites.share)}
