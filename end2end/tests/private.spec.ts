@@ -199,9 +199,10 @@ for (const locale of LOCALES) {
     await door.setLobby(true);
     await entry.tryAgain.click();
     await entry.expectWaits(1);
+    await ben.page.getByRole('link', { name: entry.words.stop_waiting, exact: true }).click();
+    await expect(door.row('Ben')).toHaveCount(0);
     await door.setAccess('unlisted');
     await door.setLobby(false);
-    await ben.page.goto('/');
     await expect(ben.welcome.entry(name)).toHaveCount(0);
     await door.setCapacity('1');
     await entry.visits(name);
