@@ -43,7 +43,7 @@ const JOURNEYS: Record<string, Journey> = {
         expect(await theme.getAttribute('aria-pressed')).not.toBe(before);
       }).toPass({ timeout: WITHIN_MS, intervals: [20, 50, 100] });
       await ann.page.locator('input[name=room]').fill(room, { timeout: WITHIN_MS });
-      await ann.page.locator('.form button[type=submit]').click({ timeout: WITHIN_MS });
+      await ann.page.locator('.form button[type=submit]').first().click({ timeout: WITHIN_MS });
       await ann.page.waitForURL((url) => url.pathname === roomPath(room), { timeout: WITHIN_MS });
       await ann.page.locator('textarea[name=text]').waitFor({ timeout: WITHIN_MS });
       await expect(ann.page.locator('.page')).toHaveCount(1, { timeout: WITHIN_MS });
