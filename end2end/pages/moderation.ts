@@ -5,7 +5,8 @@ import type { Locale } from '../support/labels.ts';
 
 type Words = Record<string, string>;
 
-const read = (locale: Locale, part: string): Words =>
+/** The words of one part of the interface. */
+export const read = (locale: Locale, part: string): Words =>
   JSON.parse(readFileSync(new URL(`../../locales/${locale}/${part}.json`, import.meta.url), 'utf8'));
 
 /** A sentence with its names. */
