@@ -2,7 +2,6 @@
 
 use crate::protocol::{ChatText, ErrorCode, Knock, Nickname, RoomSettings, ServerMessage};
 use crate::state::connection::backoff;
-use crate::state::rows::local;
 use std::time::Duration;
 
 /// Longest time until a page asks again whether the room is open.
@@ -224,20 +223,6 @@ impl WaitingList {
     }
 }
 
-/// A moment as the value of a `datetime-local` field: "2026-11-30T08:15". `offset_minutes`: the offset
-/// of the time zone from UTC at this moment.
-pub fn datetime_value(at_ms: i64, offset_minutes: i32) -> String {
-    let at = local(at_ms, &|_| offset_minutes);
-    let (date, month) = (at.date(), u8::from(at.month()));
-    format!(
-        "{:04}-{month:02}-{:02}T{:02}:{:02}",
-        date.year(),
-        date.day(),
-        at.hour(),
-        at.minute()
-    )
-}
-
 /// What the server said about entering the room.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Entry {
@@ -380,13 +365,6 @@ mod tests {
             closes: Some(10),
         };
         assert_eq!(never.opening_delay(20, 1, 0.5), None);
-    }
-
-    #[test]
-    fn a_moment_is_written_in_local_time() {
-        let at = 1_767_225_540_000;
-        assert_eq!(datetime_value(at, 0), "2025-12-31T23:59");
-        assert_eq!(datetime_value(at, 9 * 60), "2026-01-01T08:59");
     }
 
     #[test]

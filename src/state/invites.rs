@@ -1,7 +1,7 @@
 //! The invites of a room as those who may make invites see them.
 
 use crate::protocol::{Invite, InviteId, Role, ServerMessage};
-use crate::state::rows::{OffsetMinutes, local};
+use crate::state::rows::OffsetMinutes;
 
 /// Seconds of one hour.
 const HOUR_S: u32 = 60 * 60;
@@ -167,14 +167,6 @@ pub fn proposed_start(opens: Option<i64>, now: i64, offset: OffsetMinutes) -> i6
     ((now + shift).div_euclid(hour) + 1) * hour - shift
 }
 
-/// A moment as the value of a field of the type `datetime-local`, such as `2026-11-30T08:15`.
-pub fn local_value(at_ms: i64, offset: OffsetMinutes) -> String {
-    let at = local(at_ms, offset);
-    let (date, month) = (at.date(), u8::from(at.month()));
-    let (year, day, hour, minute) = (date.year(), date.day(), at.hour(), at.minute());
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}")
-}
-
 /// The moment of such a field, whose number is its local time taken for UTC. `None` for an empty
 /// field, whose number is not one.
 pub fn local_moment(number: f64, offset: OffsetMinutes) -> Option<i64> {
@@ -194,6 +186,7 @@ pub fn local_moment(number: f64, offset: OffsetMinutes) -> Option<i64> {
 mod tests {
     use super::*;
     use crate::protocol::InviteToken;
+    use crate::state::rows::datetime_value;
 
     fn invite(id: &str, used: u32) -> Invite {
         Invite {
@@ -253,8 +246,8 @@ mod tests {
         let now = 1_800_000_000_000;
         assert_eq!(proposed_start(Some(now + 1), now, half_hour_zone), now + 1);
         let next = proposed_start(Some(now - 1), now, half_hour_zone);
-        assert_eq!(local_value(now, half_hour_zone), "2027-01-15T13:30");
-        assert_eq!(local_value(next, half_hour_zone), "2027-01-15T14:00");
+        assert_eq!(datetime_value(now, 330), "2027-01-15T13:30");
+        assert_eq!(datetime_value(next, 330), "2027-01-15T14:00");
         assert_eq!(Length::Hour.end(next, None), Some(next + 60 * MINUTE_MS));
         assert_eq!(Length::Window.end(next, Some(next + 5)), Some(next + 5));
         assert_eq!(Length::Window.end(next, Some(next)), None);

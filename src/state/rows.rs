@@ -143,6 +143,20 @@ pub fn local(at_ms: i64, offset: OffsetMinutes) -> OffsetDateTime {
     utc.to_offset(offset)
 }
 
+/// A moment as the value of a `datetime-local` field: "2026-11-30T08:15". `offset_minutes`: the offset
+/// of the time zone from UTC at this moment.
+pub fn datetime_value(at_ms: i64, offset_minutes: i32) -> String {
+    let at = local(at_ms, &|_| offset_minutes);
+    let (date, month) = (at.date(), u8::from(at.month()));
+    format!(
+        "{:04}-{month:02}-{:02}T{:02}:{:02}",
+        date.year(),
+        date.day(),
+        at.hour(),
+        at.minute()
+    )
+}
+
 /// The part of a row's key that depends on its quote.
 fn quote_key(quote: &Quote) -> u8 {
     match quote {
@@ -337,5 +351,17 @@ impl RowBuilder<'_> {
             count: reaction.by.len(),
             mine: me.is_some_and(|me| reaction.by.iter().any(|by| me.is_author(by))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_written_in_local_time() {
+        let at = 1_767_225_540_000;
+        assert_eq!(datetime_value(at, 0), "2025-12-31T23:59");
+        assert_eq!(datetime_value(at, 9 * 60), "2026-01-01T08:59");
     }
 }

@@ -2,9 +2,8 @@
 //!
 //! The page removes the key from its address at once.
 
-use crate::browser::dom::address::{fragment, remove_fragment};
+use crate::browser::dom::address::{room_link, room_of_address, take_from_fragment};
 use crate::browser::dom::storage;
-use crate::paths::{self, address};
 use crate::protocol::{HostKey, RoomName};
 use std::cell::RefCell;
 
@@ -23,12 +22,6 @@ pub fn take() {
     {
         TAKEN.set(Some((name, key)));
     }
-}
-
-/// The room whose page this is.
-pub(super) fn room_of_address() -> Option<RoomName> {
-    let path = web_sys::window()?.location().pathname().ok()?;
-    RoomName::parse(&RoomName::in_path(paths::path_of(&path))?).ok()
 }
 
 /// The key that [`take`] removed from the address of this room. Forgets any key.
@@ -50,18 +43,8 @@ pub fn take_from_address() -> Option<HostKey> {
     HostKey::parse(&take_from_fragment(FRAGMENT)?).ok()
 }
 
-/// Removes a fragment that begins with `prefix` from the address of the page. Returns the rest of it.
-pub(super) fn take_from_fragment(prefix: &str) -> Option<String> {
-    let fragment = fragment()?;
-    let secret = fragment.strip_prefix(prefix)?;
-    let _ = remove_fragment();
-    Some(secret.to_owned())
-}
-
 /// The link that makes its holder a host of `room`, if this device keeps the key.
 pub fn of(room: &RoomName) -> Option<String> {
     let key = storage::host_key(room)?;
-    let origin = web_sys::window()?.location().origin().ok()?;
-    let path = address(&room.path());
-    Some(format!("{origin}{path}{FRAGMENT}{}", key.expose()))
+    room_link(room, FRAGMENT, key.expose())
 }

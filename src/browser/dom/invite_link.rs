@@ -2,7 +2,7 @@
 //!
 //! As with a host link, the page removes the token from its address at once.
 
-use crate::browser::dom::host_link::{room_of_address, take_from_fragment};
+use crate::browser::dom::address::{room_link, room_of_address, take_from_fragment};
 use crate::protocol::{InviteToken, RoomName};
 use std::cell::RefCell;
 
@@ -32,4 +32,9 @@ pub fn taken(room: &RoomName) -> Option<InviteToken> {
 /// Removes an invite from the address of the page. `None` if there is no valid one.
 pub fn take_from_address() -> Option<InviteToken> {
     InviteToken::parse(&take_from_fragment(FRAGMENT)?).ok()
+}
+
+/// The link that lets its holder into `room`.
+pub fn of(room: &RoomName, token: &InviteToken) -> Option<String> {
+    room_link(room, FRAGMENT, token.expose())
 }

@@ -1,18 +1,9 @@
-//! The link of an invite, the share sheet of the system, and files that the page makes.
+//! The share sheet of the system, and files that the page makes.
 
-use crate::paths::address;
-use crate::protocol::{InviteToken, RoomName};
 use js_sys::{Array, Function, Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Blob, BlobPropertyBag, HtmlElement, Url};
-
-/// The link that lets somebody into a room.
-pub fn invite_link(room: &RoomName, token: &InviteToken) -> Option<String> {
-    let origin = web_sys::window()?.location().origin().ok()?;
-    let path = address(&room.path());
-    Some(format!("{origin}{path}#invite={}", token.expose()))
-}
 
 /// The function of the browser that opens the share sheet; `None` where there is none.
 fn share_function() -> Option<(JsValue, Function)> {

@@ -12,7 +12,7 @@ use crate::protocol::{
 };
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
-use crate::state::entry::datetime_value;
+use crate::state::rows::datetime_value;
 use crate::words;
 use leptos::ev::{MouseEvent, SubmitEvent};
 use leptos::html::Input;

@@ -6,16 +6,14 @@ use crate::components::hosts::RefusedRequest;
 use crate::components::hosts::confirm::Confirm;
 use crate::components::hosts::role::role_name;
 use crate::components::{ErasedShow, Icon, IconName, NAME_PLACEHOLDERS, TimeZone, isolate_names};
-use crate::i18n::{day, time_of_day, *};
+use crate::i18n::*;
 use crate::protocol::{
     Action as Permission, ClientMessage, Invite, InviteDraft, MAX_NICKNAME_CHARS, RoomSettings,
 };
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
-use crate::state::invites::{
-    Length, Lifetime, Uses, local_moment, local_value, offered_roles, proposed_start,
-};
-use crate::state::rows::local;
+use crate::state::invites::{Length, Lifetime, Uses, local_moment, offered_roles, proposed_start};
+use crate::state::rows::datetime_value;
 use crate::words;
 use leptos::ev::SubmitEvent;
 use leptos::html::{Dialog, Input, Select};
@@ -343,8 +341,7 @@ fn InviteLimits(
     let sentence = Signal::derive(move || {
         let (expires, uses) = invite.with_value(|invite| (invite.expires, invite.uses));
         let until = expires.map(|at| {
-            let at = local(at, &|at| zone.offset_minutes(at));
-            let time = format!("{} {}", day(i18n.get_locale(), at.date()), time_of_day(at));
+            let time = zone.day_and_time(i18n.get_locale(), at);
             t_string!(i18n, invites.until, time = time).to_string()
         });
         let until = until.unwrap_or_else(|| t_string!(i18n, invites.no_end).to_owned());
@@ -374,7 +371,7 @@ fn LinkButtons(
     let link = move || {
         #[cfg(feature = "hydrate")]
         return invite.with_value(|invite| {
-            crate::browser::dom::share::invite_link(&session.name(), &invite.token)
+            crate::browser::dom::invite_link::of(&session.name(), &invite.token)
         });
         #[cfg(not(feature = "hydrate"))]
         {
@@ -677,7 +674,7 @@ fn CalendarForm(
                     class="input"
                     id=start_id
                     type="datetime-local"
-                    value=local_value(proposed, &offset)
+                    value=datetime_value(proposed, offset(proposed))
                     node_ref=start
                 />
             </div>
