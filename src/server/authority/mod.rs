@@ -5,10 +5,12 @@
 //! it durable, the room applies it once it is durable, and both get the same result.
 
 mod bans;
+mod guests;
 mod host_key;
 mod invites;
 
 pub use bans::{BAN_LASTS, StoredBan};
+pub use guests::MAX_GUESTS;
 pub use host_key::{HostKeyHash, new_host_key};
 pub use invites::StoredInvite;
 
@@ -20,20 +22,21 @@ use crate::{
         password_hasher::PasswordHash,
     },
 };
+use guests::{Guests, LetInBy};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::LazyLock,
 };
 
-/// Most participants to whom a room gives a role. 500: five rooms of the default size.
+/// Most participants to whom the hosts of a room give a role. 500: five rooms of the default size.
 pub const MAX_ROLES: usize = 500;
 /// Most bans of a room. 100: the longest list of them fits into one frame.
 pub const MAX_BANS: usize = 100;
 /// Most invites of a room. 100: the longest list of them fits into one frame.
 pub const MAX_INVITES: usize = 100;
-/// Most participants who may return to a locked room, and most of whom a room remembers that somebody
-/// let them in. 400: who is here and who is away in a room of twice the default size.
+/// Most participants who may return to a locked room, and most of whom a room remembers that a host let
+/// them in. 400: who is here and who is away in a room of twice the default size.
 pub const MAX_ADMITTED: usize = 400;
 
 /// Who may do what in a room.
@@ -58,10 +61,13 @@ pub struct Authority {
     /// While the room is locked, the participants who may return.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     admitted: BTreeSet<ParticipantId>,
-    /// The participants whom a host, an invite or the former settings let in, the last one at the
-    /// end.
+    /// The participants whom a host or the former settings let in, the last one at the end.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     let_in: Vec<ParticipantId>,
+    /// The participants whom an invite or the form without script let in. Their roles are among
+    /// [`Self::roles`].
+    #[serde(skip_serializing_if = "Guests::is_empty")]
+    guests: Guests,
     /// The invites, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     invites: Vec<StoredInvite>,
@@ -121,6 +127,15 @@ pub enum AuthorityEvent {
         invite: InviteId,
         /// The participant who uses it.
         id: ParticipantId,
+        /// Who is forgotten for them if [`MAX_GUESTS`] are remembered.
+        forget: Option<ParticipantId>,
+    },
+    /// A participant enters by the form without script.
+    Visit {
+        /// The participant.
+        id: ParticipantId,
+        /// Who is forgotten for them if [`MAX_GUESTS`] are remembered.
+        forget: Option<ParticipantId>,
     },
 }
 
@@ -139,7 +154,7 @@ impl Authority {
     /// changed anything.
     ///
     /// # Errors
-    /// [`ErrorCode::TooManyEntries`] at a limit; nothing was changed.
+    /// [`ErrorCode::TooManyEntries`] or [`ErrorCode::RoomFull`] at a limit; nothing was changed.
     pub fn apply(&mut self, event: &AuthorityEvent, now_ms: i64) -> Result<bool, ErrorCode> {
         match event {
             AuthorityEvent::Claim { host_key, opening } => {
@@ -177,6 +192,7 @@ impl Authority {
                 self.password.clone_from(hash);
                 if hash.is_some() {
                     self.let_in.clear();
+                    self.guests.keep_roles_only();
                     self.let_in(admitted);
                 }
                 Ok(true)
@@ -206,8 +222,24 @@ impl Authority {
                 self.invites.retain(|invite| invite.id != *id);
                 Ok(self.invites.len() < before)
             }
-            AuthorityEvent::UseInvite { invite, id } => self.use_invite(invite, id, now_ms),
+            AuthorityEvent::UseInvite { invite, id, forget } => {
+                self.use_invite(invite, id, forget.as_ref(), now_ms)
+            }
+            AuthorityEvent::Visit { id, .. } if self.is_let_in(id) => Ok(false),
+            AuthorityEvent::Visit { id, forget } => {
+                let by = LetInBy {
+                    invite: None,
+                    role: Role::default(),
+                    unlimited: true,
+                };
+                self.add_guest(id, by, forget.as_ref()).map(|()| true)
+            }
         }
+    }
+
+    /// Whether somebody let this participant in.
+    fn is_let_in(&self, id: &ParticipantId) -> bool {
+        self.let_in.contains(id) || self.guests.may_return(id)
     }
 
     /// Remembers that these participants were let in; forgets the first ones beyond
@@ -215,7 +247,7 @@ impl Authority {
     fn let_in(&mut self, ids: &[ParticipantId]) -> bool {
         let mut is_new = false;
         for id in ids {
-            if !self.let_in.contains(id) {
+            if !self.is_let_in(id) {
                 self.let_in.push(id.clone());
                 is_new = true;
             }
@@ -225,11 +257,44 @@ impl Authority {
         is_new
     }
 
-    /// Forgets that a participant may return. Returns whether they might.
+    /// Forgets that a participant may return, who keeps a role. Returns whether they might.
     fn dismiss(&mut self, id: &ParticipantId) -> bool {
         let before = self.let_in.len();
         self.let_in.retain(|known| known != id);
-        self.admitted.remove(id) | (self.let_in.len() < before)
+        let was_guest = self.guests.remove(id).is_some();
+        if was_guest && self.roles_by_hosts() > MAX_ROLES {
+            self.roles.remove(id);
+        }
+        self.admitted.remove(id) | was_guest | (self.let_in.len() < before)
+    }
+
+    /// How many participants have a role that no invite gave them.
+    fn roles_by_hosts(&self) -> usize {
+        self.roles.len().saturating_sub(self.guests.with_role())
+    }
+
+    /// Remembers a guest. At the limit another one is forgotten for them.
+    ///
+    /// # Errors
+    /// [`ErrorCode::RoomFull`] if no other may be forgotten; nothing was changed.
+    fn add_guest(
+        &mut self,
+        id: &ParticipantId,
+        by: LetInBy,
+        forget: Option<&ParticipantId>,
+    ) -> Result<(), ErrorCode> {
+        if self.guests.is_full() && !self.guests.contains(id) {
+            let former = forget.and_then(|forget| Some((forget, self.guests.remove(forget)?)));
+            let (forgotten, former) = former.ok_or(ErrorCode::RoomFull)?;
+            if !former.role.is_default() {
+                self.roles.remove(forgotten);
+            }
+        }
+        if !by.role.is_default() {
+            self.roles.insert(id.clone(), by.role);
+        }
+        self.guests.add(id, by);
+        Ok(())
     }
 
     /// Lets a participant in by an invite, which gives its role.
@@ -237,22 +302,35 @@ impl Authority {
         &mut self,
         invite: &InviteId,
         id: &ParticipantId,
+        forget: Option<&ParticipantId>,
         now_ms: i64,
     ) -> Result<bool, ErrorCode> {
         if !self.has_use_for(invite, id) {
             return Ok(false);
         }
-        let found = self.invites.iter_mut().find(|known| known.id == *invite);
+        let found = self.invites.iter().position(|known| known.id == *invite);
         let found = found.ok_or(ErrorCode::BadInvite)?;
-        found.check(now_ms)?;
-        let role = found.role;
-        if self.roles.get(id).is_none_or(|known| *known < role) {
-            self.set_role(id, role)?;
+        let StoredInvite { role, uses, .. } = self.invites[found];
+        self.invites[found].check(now_ms)?;
+        let by_invite = self.guests.role_of(id);
+        match self.roles.get(id).copied() {
+            // Whoever has a role of a host stays known by it, and is no guest.
+            Some(known) if by_invite.is_none() => {
+                self.guests.remove(id);
+                self.let_in(std::slice::from_ref(id));
+                self.roles.insert(id.clone(), known.max(role));
+            }
+            Some(_) | None => {
+                let by = LetInBy {
+                    invite: Some(invite.clone()),
+                    role: by_invite.map_or(role, |known| known.max(role)),
+                    unlimited: uses.is_none(),
+                };
+                self.add_guest(id, by, forget)?;
+            }
         }
-        if let Some(found) = self.invites.iter_mut().find(|known| known.id == *invite) {
-            found.used = found.used.saturating_add(1);
-        }
-        self.let_in(std::slice::from_ref(id));
+        let used = &mut self.invites[found].used;
+        *used = used.saturating_add(1);
         Ok(true)
     }
 
@@ -262,19 +340,46 @@ impl Authority {
         let role = self
             .invite(invite)
             .map_or(Role::default(), |known| known.role);
-        !self.let_in.contains(id) || (!self.roles.contains_key(id) && role > Role::default())
+        !self.is_let_in(id) || (!self.roles.contains_key(id) && role > Role::default())
     }
 
-    /// Gives a participant a role.
+    /// Whether a participant was let in by an invite or the form without script, and by no host.
+    pub fn is_guest(&self, id: &ParticipantId) -> bool {
+        self.guests.contains(id)
+    }
+
+    /// Who is forgotten for one more guest by this invite, or by the form without script; nobody
+    /// unless there are as many as may be. `pending`: how many others may become guests before.
+    pub fn guest_to_forget(
+        &self,
+        invite: Option<&InviteId>,
+        pending: usize,
+        is_here: impl Fn(&ParticipantId) -> bool,
+    ) -> Option<ParticipantId> {
+        match self.guests.len() + pending >= MAX_GUESTS {
+            true => self.guests.to_forget(invite, pending, is_here),
+            false => None,
+        }
+    }
+
+    /// A host gives a participant a role, who is a guest of the host from now on.
     fn set_role(&mut self, id: &ParticipantId, role: Role) -> Result<bool, ErrorCode> {
-        let stays = self.let_in.contains(id) && self.roles.contains_key(id);
-        if role.is_default() && !stays {
+        let has_role = self.roles.contains_key(id);
+        if role.is_default() && !(has_role && self.is_let_in(id)) {
+            if has_role {
+                self.guests.remove(id);
+            }
             return Ok(self.roles.remove(id).is_some());
         }
-        if self.roles.len() >= MAX_ROLES && !self.roles.contains_key(id) {
+        let is_new = !has_role || self.guests.role_of(id).is_some();
+        if is_new && self.roles_by_hosts() >= MAX_ROLES {
             return Err(ErrorCode::TooManyEntries);
         }
-        Ok(self.roles.insert(id.clone(), role) != Some(role))
+        let former = self.guests.remove(id);
+        if former.is_some_and(|former| former.was_let_in) {
+            self.let_in(std::slice::from_ref(id));
+        }
+        Ok(self.roles.insert(id.clone(), role) != Some(role) || former.is_some())
     }
 
     /// The stored form of a locked room of ordinary size. It is read for an unknown name, because the
@@ -321,7 +426,7 @@ impl Authority {
     /// Whether somebody let this participant in before, or the participant is a co-host: neither a
     /// lobby, a closed room nor a password keeps them out.
     pub fn was_let_in(&self, id: &ParticipantId) -> bool {
-        self.let_in.contains(id) || self.role_of(id).moderates()
+        self.is_let_in(id) || self.role_of(id).moderates()
     }
 
     /// The hash of the room's password.
@@ -556,5 +661,152 @@ mod tests {
         assert_eq!(authority.apply(&AuthorityEvent::Ban(ban), 0), Ok(true));
         assert_eq!(authority.apply(&lift, 0), Ok(true));
         assert_eq!(authority.bans(0).count(), 0);
+    }
+
+    fn invite(number: usize, role: Role, uses: Option<u32>) -> StoredInvite {
+        StoredInvite {
+            id: InviteId::parse(&format!("invite-{number:05}")).expect("valid"),
+            by: person().id,
+            role,
+            name: None,
+            expires: None,
+            uses,
+            used: 0,
+        }
+    }
+
+    /// One more participant uses an invite, as a room asks for it in which these people are.
+    fn use_invite(
+        authority: &mut Authority,
+        invite: &InviteId,
+        here: &[ParticipantId],
+    ) -> (ParticipantId, Result<bool, ErrorCode>) {
+        let id = person().id;
+        let forget = authority.guest_to_forget(Some(invite), 0, |id| here.contains(id));
+        let event = AuthorityEvent::UseInvite {
+            invite: invite.clone(),
+            id: id.clone(),
+            forget,
+        };
+        let result = authority.apply(&event, 0);
+        (id, result)
+    }
+
+    #[test]
+    fn an_invite_that_is_used_without_end_harms_neither_hosts_nor_those_of_other_invites() {
+        let mut authority = Authority::default();
+        let (by_host, co_host) = (person().id, person().id);
+        let kinds = [
+            (Role::Guest, Some(1)),
+            (Role::Speaker, Some(1)),
+            (Role::Viewer, None),
+        ];
+        let mut events = vec![
+            AuthorityEvent::Admit(vec![by_host.clone()]),
+            AuthorityEvent::Role {
+                id: co_host.clone(),
+                role: Role::CoHost,
+            },
+        ];
+        let others: Vec<_> = (1..).zip(kinds).collect();
+        let others: Vec<_> = others
+            .into_iter()
+            .map(|(n, (role, uses))| invite(n, role, uses))
+            .collect();
+        events.extend(others.iter().cloned().map(AuthorityEvent::Invite));
+        let flooded = [invite(8, Role::Speaker, None), invite(9, Role::Guest, None)];
+        events.extend(flooded.iter().cloned().map(AuthorityEvent::Invite));
+        for event in &events {
+            assert_eq!(authority.apply(event, 0), Ok(true), "{event:?}");
+        }
+        let let_in: Vec<_> = others
+            .iter()
+            .map(|invite| {
+                let (id, result) = use_invite(&mut authority, &invite.id, &[]);
+                assert_eq!(result, Ok(true));
+                (id, invite.role)
+            })
+            .collect();
+        // One of the flooded invites' own is here, and keeps the role.
+        let (here, result) = use_invite(&mut authority, &flooded[0].id, &[]);
+        assert_eq!(result, Ok(true));
+        for _ in 0..MAX_GUESTS {
+            for invite in &flooded {
+                let (id, result) =
+                    use_invite(&mut authority, &invite.id, std::slice::from_ref(&here));
+                assert_eq!(result, Ok(true));
+                assert!(authority.was_let_in(&id) && authority.role_of(&id) == invite.role);
+            }
+            let visit = AuthorityEvent::Visit {
+                id: person().id,
+                forget: authority.guest_to_forget(None, 0, |_| false),
+            };
+            assert_eq!(authority.apply(&visit, 0), Ok(true));
+        }
+        assert_eq!(authority.guests.len(), MAX_GUESTS);
+        assert!(authority.was_let_in(&by_host));
+        assert_eq!(authority.role_of(&co_host), Role::CoHost);
+        assert_eq!(authority.role_of(&here), Role::Speaker);
+        for (id, role) in &let_in {
+            assert!(authority.was_let_in(id), "{role:?}");
+            assert_eq!(authority.role_of(id), *role);
+        }
+        // Hosts give as many roles as before, also to those who came by the invite.
+        for id in std::iter::once(here).chain((2..MAX_ROLES).map(|_| person().id)) {
+            let role = Role::Viewer;
+            let event = AuthorityEvent::Role { id, role };
+            assert_eq!(authority.apply(&event, 0), Ok(true));
+        }
+        let size = authority.to_json().len();
+        assert!(size < 96 * 1024, "{size} bytes");
+        assert_eq!(Authority::from_json(&authority.to_json()), Some(authority));
+    }
+
+    #[test]
+    fn an_invite_without_limit_lets_nobody_in_while_as_many_as_may_be_are_here_by_it() {
+        let mut authority = Authority::default();
+        let link = invite(1, Role::Viewer, None);
+        let event = AuthorityEvent::Invite(link.clone());
+        assert_eq!(authority.apply(&event, 0), Ok(true));
+        let mut here = Vec::new();
+        for _ in 0..MAX_GUESTS {
+            let (id, result) = use_invite(&mut authority, &link.id, &[]);
+            assert_eq!(result, Ok(true));
+            here.push(id);
+        }
+        let before = authority.clone();
+        let (_, result) = use_invite(&mut authority, &link.id, &here);
+        assert_eq!(result, Err(ErrorCode::RoomFull));
+        assert_eq!(authority, before);
+        let (left, here) = here.split_first().expect("people");
+        let (_, result) = use_invite(&mut authority, &link.id, here);
+        assert_eq!(result, Ok(true));
+        assert!(!authority.was_let_in(left) && authority.was_let_in(&here[0]));
+        // A host who gives a guest a role lets them in, and a change of the password keeps roles only.
+        let event = AuthorityEvent::Role {
+            id: here[0].clone(),
+            role: Role::CoHost,
+        };
+        assert_eq!(authority.apply(&event, 0), Ok(true));
+        let event = AuthorityEvent::Password {
+            hash: Some(PasswordHash {
+                salt: vec![1; 16],
+                hash: vec![2; 32],
+                memory_kib: 19 * 1024,
+                passes: 2,
+            }),
+            admitted: vec![here[1].clone()],
+        };
+        assert_eq!(authority.apply(&event, 0), Ok(true));
+        let known = [&here[0], &here[1], &here[2]].map(|id| authority.was_let_in(id));
+        assert_eq!(known, [true, true, false]);
+        assert_eq!(authority.role_of(&here[2]), Role::Viewer);
+        // Somebody who is removed keeps the role, and is no guest any more.
+        assert_eq!(
+            authority.apply(&AuthorityEvent::Dismiss(here[2].clone()), 0),
+            Ok(true)
+        );
+        assert_eq!(authority.role_of(&here[2]), Role::Viewer);
+        assert!(!authority.guests.contains(&here[2]));
     }
 }

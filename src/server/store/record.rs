@@ -82,6 +82,7 @@ pub fn record(
         | AuthorityEvent::Invite(_)
         | AuthorityEvent::RevokeInvite(_)
         | AuthorityEvent::UseInvite { .. }
+        | AuthorityEvent::Visit { .. }
         | AuthorityEvent::Role { .. }
         | AuthorityEvent::Ban(_)
         | AuthorityEvent::LiftBan(_)

@@ -228,7 +228,8 @@ impl Room {
             Admission::Enter => {
                 let mut effects = self.leave_lobby(&id, now);
                 effects.extend(self.store_claim(now));
-                let event = AuthorityEvent::Admit(vec![id]);
+                let forget = self.guest_to_forget(None);
+                let event = AuthorityEvent::Visit { id, forget };
                 effects.push(self.store(None, event, now));
                 return effects;
             }
@@ -259,8 +260,17 @@ impl Room {
         now: Now,
     ) -> Vec<Effect> {
         let key = self.store_claim(now);
-        let record = self.store(None, AuthorityEvent::UseInvite { invite, id }, now);
+        let forget = self.guest_to_forget(Some(&invite));
+        let event = AuthorityEvent::UseInvite { invite, id, forget };
+        let record = self.store(None, event, now);
         key.into_iter().chain([record]).collect()
+    }
+
+    /// Who is forgotten for one more guest, at the limit of them.
+    fn guest_to_forget(&self, invite: Option<&InviteId>) -> Option<ParticipantId> {
+        let is_here = |id: &ParticipantId| self.is_here(id) || self.is_away(id);
+        self.authority
+            .guest_to_forget(invite, self.pending, is_here)
     }
 
     /// Lets somebody whose socket is held back enter once the use of an invite is durable.

@@ -694,7 +694,9 @@ impl Room {
         };
         let let_in = match &record.event {
             AuthorityEvent::Admit(ids) => ids.clone(),
-            AuthorityEvent::UseInvite { id, .. } => vec![id.clone()],
+            AuthorityEvent::UseInvite { id, .. } | AuthorityEvent::Visit { id, .. } => {
+                vec![id.clone()]
+            }
             AuthorityEvent::Claim { .. }
             | AuthorityEvent::Settings { .. }
             | AuthorityEvent::Password { .. }
@@ -726,7 +728,7 @@ impl Room {
     ) -> Vec<Effect> {
         let seq = match (stored, &by, &event) {
             (Ok(seq), _, _) => seq,
-            (Err(code), _, AuthorityEvent::UseInvite { invite, id }) => {
+            (Err(code), _, AuthorityEvent::UseInvite { invite, id, .. }) => {
                 return self.on_invite_used(invite, id, Some(code), now);
             }
             (Err(code), Some(by), _) => return refuse(by.connection, code),
@@ -742,8 +744,13 @@ impl Room {
             self.unstored_claim
                 .take_if(|(unstored, _)| unstored.is(host_key));
         }
-        if let AuthorityEvent::UseInvite { invite, id } = &event {
-            return self.on_invite_used(invite, id, None, now);
+        if let AuthorityEvent::UseInvite { invite, id, forget } = &event {
+            let mut effects = self.end_forgotten(forget.as_ref(), now);
+            effects.extend(self.on_invite_used(invite, id, None, now));
+            return effects;
+        }
+        if let AuthorityEvent::Visit { forget, .. } = &event {
+            return self.end_forgotten(forget.as_ref(), now);
         }
         let Some(by) = by else {
             return Vec::new();
@@ -755,6 +762,7 @@ impl Room {
         let (message, to_everybody) = match event {
             AuthorityEvent::Claim { .. }
             | AuthorityEvent::UseInvite { .. }
+            | AuthorityEvent::Visit { .. }
             | AuthorityEvent::Admit(_) => return Vec::new(),
             AuthorityEvent::Invite(StoredInvite { id, .. }) => {
                 return self.invites_for(connection, Some(id), now);
@@ -791,6 +799,24 @@ impl Room {
         effects.extend(self.enforce_mutes(Some(&by), now));
         effects.extend(self.update_window(now));
         effects.extend(self.tell_host_presence(now));
+        effects
+    }
+
+    /// Ends the stay of a guest who was forgotten, and came back before that was durable. The client
+    /// uses the invite again, and has its role again.
+    fn end_forgotten(&mut self, forgotten: Option<&ParticipantId>, now: Now) -> Vec<Effect> {
+        let is_known =
+            |id: &ParticipantId| self.authority.is_guest(id) || self.authority.was_let_in(id);
+        let here = forgotten.filter(|id| !is_known(id));
+        let Some(index) = here.and_then(|id| self.index_of(id)) else {
+            return Vec::new();
+        };
+        let mut effects = Vec::new();
+        if let ConnectionState::Connected(connection) = self.members[index].connection_state {
+            let code = CloseCode::Restarting;
+            effects.push(Effect::Close { connection, code });
+        }
+        effects.extend(self.remove_member(index, false, now));
         effects
     }
 

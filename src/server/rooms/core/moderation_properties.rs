@@ -332,7 +332,8 @@ impl Model {
             | AuthorityEvent::Admit(_)
             | AuthorityEvent::Invite(_)
             | AuthorityEvent::RevokeInvite(_)
-            | AuthorityEvent::UseInvite { .. } => {}
+            | AuthorityEvent::UseInvite { .. }
+            | AuthorityEvent::Visit { .. } => {}
         }
     }
 

@@ -373,7 +373,12 @@ impl Model {
                 Some((Some(_), AuthorityEvent::Role { id: given, role })) => {
                     *given == id(who) && *role == after
                 }
-                Some((_, AuthorityEvent::UseInvite { invite, id: user })) => {
+                Some((
+                    _,
+                    AuthorityEvent::UseInvite {
+                        invite, id: user, ..
+                    },
+                )) => {
                     *user == id(who)
                         && self
                             .room
@@ -474,7 +479,7 @@ impl Model {
                 Ok(true) => {
                     let takes_seq = !matches!(record.event, AuthorityEvent::Claim { .. });
                     self.seq += u64::from(takes_seq);
-                    if let AuthorityEvent::UseInvite { invite, id } = &record.event {
+                    if let AuthorityEvent::UseInvite { invite, id, .. } = &record.event {
                         let users = self.used_by.entry(invite.clone()).or_default();
                         users.push(id.clone());
                     }
