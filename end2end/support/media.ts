@@ -118,7 +118,10 @@ export async function videoOf(viewer: Person, of: string): Promise<{ colour: Col
   };
 }
 
-/** Waits until a person's tile shows their colour and new frames. */
+/**
+ * Waits until a person's tile shows their colour and new frames. On a starved machine a page's
+ * feedback is late, and the server may pause a picture for 20 s; the deadline is longer.
+ */
 export async function expectVideo(viewer: Person, of: string): Promise<void> {
   const wanted = COLOURS[of];
   await expect(viewer.call.video(of), `${viewer.name} has video of ${of}`).toBeVisible({ timeout: 30_000 });
@@ -127,12 +130,12 @@ export async function expectVideo(viewer: Person, of: string): Promise<void> {
     .poll(async () => far((await videoOf(viewer, of)).colour, wanted), {
       ...OFTEN,
       message: `${viewer.name} sees the colour of ${of}`,
-      timeout: 40_000,
+      timeout: 60_000,
     })
     .toBeLessThan(60);
   const { frames } = await videoOf(viewer, of);
   await expect
-    .poll(async () => (await videoOf(viewer, of)).frames, { ...OFTEN, message: `${viewer.name} sees ${of} move`, timeout: 30_000 })
+    .poll(async () => (await videoOf(viewer, of)).frames, { ...OFTEN, message: `${viewer.name} sees ${of} move`, timeout: 60_000 })
     .toBeGreaterThan(frames + 5);
 }
 
