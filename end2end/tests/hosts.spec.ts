@@ -1,52 +1,14 @@
 import { AxeBuilder } from '@axe-core/playwright';
-import type { Page } from '@playwright/test';
 import { expect, test, type Person } from '../support/test.ts';
 import { Moderation, filled } from '../pages/moderation.ts';
 import { roomPath } from '../pages/room.ts';
 import { Announcements } from '../support/announcements.ts';
+import { audioPackets, forceMicrophone, leaveMicrophone, receivesAudio, sendsAudio } from '../support/audio_packets.ts';
 import { CONNECTION_LOST } from '../support/page_errors.ts';
-import { OFTEN } from '../support/poll.ts';
 import { ProtocolClient } from '../support/protocol_client.ts';
 import type { Locale } from '../support/labels.ts';
 
 const LOCALES: Locale[] = ['en', 'ko'];
-
-/** Packets of audio that a page has received and sent so far. */
-function audioPackets(page: Page): Promise<{ received: number; sent: number }> {
-  return page.evaluate(async () => {
-    const sum = { received: 0, sent: 0 };
-    for (const { pc } of window.__rtc.connections) {
-      for (const report of (await pc.getStats()).values()) {
-        if (report.kind !== 'audio') continue;
-        if (report.type === 'inbound-rtp') sum.received += report.packetsReceived ?? 0;
-        if (report.type === 'outbound-rtp') sum.sent += report.packetsSent ?? 0;
-      }
-    }
-    return sum;
-  });
-}
-
-/** Waits until a page has sent many more packets of audio. */
-async function sendsAudio(page: Page): Promise<void> {
-  const { sent } = await audioPackets(page);
-  await expect.poll(async () => (await audioPackets(page)).sent, { ...OFTEN, message: 'packets are sent' }).toBeGreaterThan(sent + 50);
-}
-
-async function receivesAudio(page: Page): Promise<void> {
-  const { received } = await audioPackets(page);
-  await expect.poll(async () => (await audioPackets(page)).received, { ...OFTEN, message: 'packets arrive', timeout: 30_000 }).toBeGreaterThan(received + 50);
-}
-
-/** Makes a page send its microphone, whatever the program says. */
-const forceMicrophone = (page: Page) =>
-  page.evaluate(async () => {
-    const track = window.__rtc.tracks.find(({ kind, readyState }) => kind === 'audio' && readyState === 'live')!;
-    track.enabled = true;
-    for (const { pc } of window.__rtc.connections) {
-      const sound = pc.getTransceivers().find(({ sender, receiver }) => (sender.track ?? receiver.track).kind === 'audio' && sender.track);
-      if (pc.connectionState === 'connected') await sound?.sender.replaceTrack(track);
-    }
-  });
 
 async function expectNoViolations({ page }: Person, where: string): Promise<void> {
   await page.evaluate(() => Promise.allSettled(document.getAnimations().map((one) => one.finished)));
@@ -86,7 +48,7 @@ for (const locale of LOCALES) {
     await sendsAudio(ben.page);
     expect((await audioPackets(ann.page)).received, 'no packet of a muted microphone arrives').toBe(before);
 
-    await ben.page.evaluate(() => window.__rtc.tracks.forEach((track) => (track.enabled = track.kind !== 'audio')));
+    await leaveMicrophone(ben.page);
     await ben.call.microphone.click();
     await expect(ben.call.microphone).toHaveAttribute('aria-pressed', 'true');
     await expect(ben.page.getByText(mutedYou, { exact: true })).toHaveCount(0);

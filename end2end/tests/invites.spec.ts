@@ -6,53 +6,19 @@ import { fileURLToPath } from 'node:url';
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Locator, Page } from '@playwright/test';
 import jsQR from 'jsqr';
-import { Moderation, filled } from '../pages/moderation.ts';
+import { Invites } from '../pages/invites.ts';
+import { filled } from '../pages/moderation.ts';
 import { roomPath } from '../pages/room.ts';
 import type { Locale } from '../support/labels.ts';
 import { ProtocolClient } from '../support/protocol_client.ts';
 import type { Server } from '../support/server.ts';
-import { expect, test, type Person } from '../support/test.ts';
+import { expect, test } from '../support/test.ts';
 
 const READER = join(dirname(fileURLToPath(import.meta.url)), '../peers/read_calendar.py');
 const TOOLS = process.env.NOOM_TOOLS ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'noom');
 const PYTHON = process.env.NOOM_AIORTC ?? join(TOOLS, 'aiortc/bin/python');
 
 const LOCALES: Locale[] = ['en', 'ko'];
-
-const words = (locale: Locale): Record<string, string> =>
-  JSON.parse(readFileSync(new URL(`../../locales/${locale}/invites.json`, import.meta.url), 'utf8'));
-
-/** The section of invites in the open settings of a person. */
-class Invites {
-  readonly words: Record<string, string>;
-  readonly host: Moderation;
-  readonly section: Locator;
-
-  constructor(readonly person: Person) {
-    this.words = words(person.locale);
-    this.host = new Moderation(person);
-    this.section = person.page.getByRole('region', { name: this.words.title, exact: true });
-  }
-
-  button(word: string): Locator {
-    return this.section.getByRole('button', { name: this.words[word], exact: true });
-  }
-
-  async makes(nickname: string, uses: string): Promise<Locator> {
-    await this.section.getByLabel(this.words.name, { exact: true }).fill(nickname);
-    await this.section.getByLabel(this.words.uses, { exact: true }).selectOption({ label: this.words[uses] });
-    await this.button('make').click();
-    await expect(this.section.getByText(this.words.made, { exact: true })).toBeVisible();
-    return this.section.getByRole('group').filter({ hasText: nickname });
-  }
-
-  /** The link that the button copies. */
-  async copies(row: Locator): Promise<string> {
-    await row.getByRole('button', { name: this.words.copy, exact: true }).click();
-    await expect(row.getByRole('button', { name: this.words.copied, exact: true })).toBeVisible();
-    return this.person.page.evaluate(() => navigator.clipboard.readText());
-  }
-}
 
 /** The answer to a `join` with an invite. */
 async function joins(server: Server, room: string, nickname: string, invite: string) {
@@ -100,9 +66,7 @@ for (const locale of LOCALES) {
 
     const another = await invites.makes('Dora', 'any_number');
     const revoked = (await invites.copies(another)).split('#invite=')[1];
-    await another.getByRole('button', { name: invites.words.revoke, exact: true }).click();
-    await another.getByRole('button', { name: invites.words.revoke_now, exact: true }).click();
-    await expect(another).toHaveCount(0);
+    await invites.revokes(another);
     expect(await joins(server, name, 'Dora', revoked)).toMatchObject({ type: 'error', code: 'bad_invite' });
   });
 
