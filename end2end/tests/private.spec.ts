@@ -278,6 +278,56 @@ test('the name and the line of somebody who waits are shown as text', async ({ p
   wire.close();
 });
 
+test('a host sees how many people wait, scrolls through the first of them, and lets in one and then all', async ({ person, name, server }) => {
+  test.setTimeout(120_000);
+  const ann = await person('Ann', { locale: 'ko', context: { viewport: { width: 360, height: 640 } } });
+  const door = new Doorkeeper(ann);
+  await ann.page.goto(roomPath(name) + ann.query);
+  await expect(ann.room.message).toBeVisible();
+  await door.setLobby(true);
+  const crowd: ProtocolClient[] = [];
+  for (let number = 1; number <= 60; number += 1) {
+    const client = await ProtocolClient.open(server);
+    client.send({ type: 'join', room: name, nickname: `Guest ${number}` });
+    await client.next(({ type, place }) => type === 'waiting' && place === number);
+    crowd.push(client);
+  }
+
+  const waiting = (count: number) => ann.page.getByRole('list', { name: filled(door.words.list, { count: String(count) }), exact: true });
+  const more = (count: number) => ann.page.getByText(filled(door.words.list_more, { count: String(count) }), { exact: true });
+  await ann.page.getByRole('button', { name: new RegExp(`^${filled(door.words.badge, { count: '60' })}`) }).click();
+  const rows = waiting(60).getByRole('listitem');
+  await expect(rows).toHaveCount(25);
+  await expect(more(35)).toHaveCount(1);
+  await expect(rows.first().locator('bdi')).toHaveText('Guest 1');
+  await expectNoViolations(ann, 'a list that shows the first of many');
+
+  await expect(rows.last()).not.toBeInViewport();
+  await rows.first().hover();
+  await expect(async () => {
+    await ann.page.mouse.wheel(0, 400);
+    await expect(rows.last()).toBeInViewport({ ratio: 1, timeout: 200 });
+  }).toPass();
+  await expect(rows.last().locator('bdi')).toHaveText('Guest 25');
+  await door.admit('Guest 25').click();
+  await crowd[24].next(({ type }) => type === 'joined');
+  await expect(waiting(59).getByRole('listitem')).toHaveCount(25);
+  await expect(waiting(59).getByRole('listitem').last().locator('bdi')).toHaveText('Guest 26');
+  await expect(more(34)).toHaveCount(1);
+  await crowd[59].next(({ type, place }) => type === 'waiting' && place === 59);
+  for (const [index, client] of crowd.entries()) {
+    if (index === 24) continue;
+    expect(client.messages.filter(({ type }) => type !== 'waiting'), 'nothing of the room').toEqual([]);
+  }
+
+  await door.admitAll.click();
+  for (const client of crowd) await client.next(({ type }) => type === 'joined');
+  await expect(door.list).toHaveCount(0);
+  await ann.room.expectPeople(61);
+  for (const client of crowd) client.close();
+  await ann.room.expectPeople(1);
+});
+
 test('a page that waits waits again by itself after the server was killed', async ({ person, name, startServer, pageErrors }) => {
   test.setTimeout(120_000);
   pageErrors.expects(CONNECTION_LOST);
