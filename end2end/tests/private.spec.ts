@@ -328,6 +328,57 @@ test('a host sees how many people wait, scrolls through the first of them, and l
   await ann.room.expectPeople(1);
 });
 
+test('somebody who comes to the lobby is heard only while the host has the sound on', async ({ person, name, server }) => {
+  test.setTimeout(120_000);
+  const ann = await person('Ann', { locale: 'ko' });
+  const door = new Doorkeeper(ann);
+  await ann.page.addInitScript(() => {
+    const sounds = ((window as any).__sounds = [] as AudioContext[]);
+    const Native = AudioContext;
+    window.AudioContext = class extends Native {
+      constructor(options?: AudioContextOptions) {
+        super(options);
+        sounds.push(this);
+      }
+    };
+  });
+  /** The audio contexts of the page: whether each is closed, which happens when its tone has ended. */
+  const sounds = () => ann.page.evaluate(() => ((window as any).__sounds as AudioContext[]).map(({ state }) => state === 'closed'));
+  const announced = (text: string) => ann.page.getByRole('status').filter({ hasText: text });
+  const several = (count: number) => announced(filled(door.words.arrived, { count: String(count) }));
+  const comes = async (nickname: string) => {
+    const client = await ProtocolClient.open(server);
+    client.send({ type: 'join', room: name, nickname });
+    await client.next(({ type }) => type === 'waiting');
+    return client;
+  };
+  const sound = ann.page.getByRole('group').getByRole('switch', { name: door.words.sound, exact: true });
+
+  await ann.entersRoom(name);
+  await door.setLobby(true);
+  const ben = await comes('Ben');
+  await expect(announced(filled(door.words.arrived_one, { name: 'Ben' }))).toHaveCount(1);
+  expect(await sounds(), 'off at first').toEqual([]);
+
+  await sound.click();
+  await expect(sound).toBeChecked();
+  await expect.poll(sounds, 'one hears what was switched on').toEqual([true]);
+  const cleo = await comes('Cleo');
+  await expect.poll(sounds).toEqual([true, true]);
+  await expect(several(2)).toHaveCount(1);
+
+  await ann.page.reload();
+  await expect(sound).toBeChecked();
+  await expect.poll(sounds, 'this device keeps the choice').toEqual([true]);
+  await expect(several(2)).toHaveCount(1);
+  await sound.click();
+  await expect(sound).toBeChecked({ checked: false });
+  const dan = await comes('Dan');
+  await expect(several(3)).toHaveCount(1);
+  expect(await sounds(), 'off again').toEqual([true]);
+  for (const client of [ben, cleo, dan]) client.close();
+});
+
 test('a page that waits waits again by itself after the server was killed', async ({ person, name, startServer, pageErrors }) => {
   test.setTimeout(120_000);
   pageErrors.expects(CONNECTION_LOST);

@@ -1,8 +1,10 @@
 //! A setting that is on or off.
 
+use leptos::html::Input;
 use leptos::prelude::*;
 
-/// A setting that is on or off. It shows the setting of the server, which a press asks to change.
+/// A setting that is on or off. It shows the setting, which a press asks to change: the server may
+/// refuse it.
 #[component]
 pub(super) fn Switch(
     /// Value of the element's `id`.
@@ -17,6 +19,16 @@ pub(super) fn Switch(
     set: Callback<bool>,
 ) -> impl IntoView {
     let hint_id = format!("{id}-hint");
+    let switch = NodeRef::<Input>::new();
+    // A cancelled click would restore the former state after the handler, also that of a setting
+    // which has changed meanwhile.
+    let press = move |_| {
+        let is_on = on.get_untracked();
+        if let Some(switch) = switch.get_untracked() {
+            switch.set_checked(is_on);
+        }
+        set.run(!is_on);
+    };
     view! {
         <div class="choice">
             <input
@@ -26,10 +38,8 @@ pub(super) fn Switch(
                 id=id
                 prop:checked=on
                 aria-describedby=hint_id.clone()
-                on:click=move |event| {
-                    event.prevent_default();
-                    set.run(!on.get_untracked());
-                }
+                node_ref=switch
+                on:change=press
             />
             <label class="choice__label" for=id>
                 {label}
