@@ -132,7 +132,7 @@ pub enum AuthorityEvent {
     },
     /// A participant enters by the form without script.
     Visit {
-        /// The participant.
+        /// The participant who enters.
         id: ParticipantId,
         /// Who is forgotten for them if [`MAX_GUESTS`] are remembered.
         forget: Option<ParticipantId>,
