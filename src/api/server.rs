@@ -372,6 +372,7 @@ pub(super) async fn post_message(room: &str, text: &str, plain: bool) -> Result<
         id: MessageId(uuid::Uuid::from_u128(rand::random())),
         text: text.clone(),
         reply_to: None,
+        files: Vec::new(),
     };
     let network = ban_network(request::client_address().0);
     match handle.post(&device, nickname, network, draft).await {

@@ -288,6 +288,11 @@ fn refusal(locale: Locale, code: ErrorCode) -> Option<&'static str> {
         | ErrorCode::ServerStorageFull
         | ErrorCode::NotAllowed
         | ErrorCode::TooManyEntries
-        | ErrorCode::BadSetting => return None,
+        | ErrorCode::BadSetting
+        | ErrorCode::FilesOff
+        | ErrorCode::FileTooLarge
+        | ErrorCode::NoSuchFile
+        | ErrorCode::TooManyFiles
+        | ErrorCode::TooManyUploads => return None,
     })
 }

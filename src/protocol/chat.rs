@@ -1,6 +1,8 @@
 //! Chat messages, their edits and their reactions.
 
-use super::{ChatText, MessageId, NameError, ParticipantId, Person, names::presentable};
+use super::{
+    Attachment, ChatText, FileId, MessageId, NameError, ParticipantId, Person, names::presentable,
+};
 use serde::{Deserialize, Serialize};
 
 /// The sequence number of a durable event in its room's log: 1, 2, 3, … within one
@@ -25,6 +27,10 @@ pub struct ChatDraft<T = ChatText> {
     /// The message that this one replies to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<MessageId>,
+    /// Finished uploads of the author, which become the files of the message; at most
+    /// [`super::MAX_MESSAGE_FILES`]. With files the text may be empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileId>,
 }
 
 impl ChatDraft<String> {
@@ -33,10 +39,15 @@ impl ChatDraft<String> {
     /// # Errors
     /// [`NameError`] if the text is not a valid chat message.
     pub fn parse(self) -> Result<ChatDraft, NameError> {
+        let text = match ChatText::parse(&self.text) {
+            Err(NameError::Empty) if !self.files.is_empty() => ChatText::none(),
+            parsed => parsed?,
+        };
         Ok(ChatDraft {
             id: self.id,
-            text: ChatText::parse(&self.text)?,
+            text,
             reply_to: self.reply_to,
+            files: self.files,
         })
     }
 }
@@ -48,6 +59,7 @@ impl From<ChatDraft> for ChatDraft<String> {
             id: draft.id,
             text: draft.text.to_string(),
             reply_to: draft.reply_to,
+            files: draft.files,
         }
     }
 }
@@ -61,11 +73,15 @@ pub struct ChatMessage {
     pub id: MessageId,
     /// The author, with the nickname at the time of sending.
     pub from: Person,
-    /// The text; `None` (an empty text on the wire) once the author has deleted it.
-    #[serde(with = "text_or_deleted")]
+    /// The text; `None` (an empty text on the wire) if there is none. A message with neither text nor
+    /// files was deleted.
+    #[serde(with = "text_or_none")]
     pub text: Option<ChatText>,
     /// When the server accepted the message, in milliseconds since the Unix epoch.
     pub at: i64,
+    /// The files of the message; none once it is deleted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<Attachment>,
     /// The message that this one replies to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<MessageId>,
@@ -91,14 +107,15 @@ pub struct Reaction {
 
 impl ChatMessage {
     /// The message that a draft becomes as event `seq`, stored at `at` (milliseconds since the
-    /// Unix epoch).
+    /// Unix epoch). The store adds the files.
     pub fn new(seq: Seq, from: Person, draft: ChatDraft, at: i64) -> Self {
         Self {
             seq,
             id: draft.id,
             from,
-            text: Some(draft.text),
+            text: Some(draft.text).filter(|text| !text.as_str().is_empty()),
             at,
+            files: Vec::new(),
             reply_to: draft.reply_to,
             edited_at: None,
             reactions: Vec::new(),
@@ -122,7 +139,12 @@ impl ChatMessage {
         self.reactions.retain(|reaction| !reaction.by.is_empty());
     }
 
-    /// The text for display; empty once the message is deleted.
+    /// Whether the author or a host has deleted the message.
+    pub fn is_deleted(&self) -> bool {
+        self.text.is_none() && self.files.is_empty()
+    }
+
+    /// The text for display; empty if there is none.
     pub fn words(&self) -> &str {
         self.text.as_ref().map_or("", ChatText::as_str)
     }
@@ -184,8 +206,8 @@ impl From<Emoji> for String {
     }
 }
 
-/// A deleted message has an empty text on the wire.
-mod text_or_deleted {
+/// A message without a text has an empty one on the wire.
+mod text_or_none {
     use super::ChatText;
     use serde::{Deserialize, Deserializer, Serializer};
 

@@ -381,6 +381,7 @@ mod tests {
                 id: MessageId(uuid::Uuid::nil()),
                 text: "t".into(),
                 reply_to: None,
+                files: Vec::new(),
             }),
             ClientMessage::Edit {
                 id: MessageId(uuid::Uuid::nil()),

@@ -100,6 +100,16 @@ pub enum ErrorCode {
     TurnedAway,
     /// A setting of the room has a value that is not possible.
     BadSetting,
+    /// This server keeps no files.
+    FilesOff,
+    /// The file is larger than the server keeps, or empty.
+    FileTooLarge,
+    /// No finished upload of this participant in this room has this id.
+    NoSuchFile,
+    /// The message names more than [`super::MAX_MESSAGE_FILES`] files.
+    TooManyFiles,
+    /// Too many uploads at once, or too many bytes of them; the client may retry later.
+    TooManyUploads,
 }
 
 impl ErrorCode {

@@ -232,7 +232,41 @@ impl std::fmt::Display for MessageId {
     }
 }
 
-word_conversions!(ParticipantId, SessionToken, HostKey, RoomPassword, Epoch);
+/// Identifies a file of a message, and its upload before: `f_` and 22 characters of base64url,
+/// which are 128 random bits. The server draws it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct FileId(String);
+
+impl FileId {
+    /// Length of an id in bytes.
+    pub const BYTES: usize = 24;
+
+    /// Parses an id from the wire.
+    ///
+    /// # Errors
+    /// An error message if it is not `f_` followed by 22 characters of base64url.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        match text.strip_prefix("f_").is_some_and(is_secret) && text.len() == Self::BYTES {
+            true => Ok(Self(text.to_owned())),
+            false => Err("a file id is f_ and 22 letters of base64url"),
+        }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+word_conversions!(
+    ParticipantId,
+    SessionToken,
+    HostKey,
+    RoomPassword,
+    Epoch,
+    FileId
+);
 
 impl std::fmt::Display for ParticipantId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -46,6 +46,7 @@ mod call;
 mod chat;
 mod client;
 mod errors;
+mod files;
 mod ids;
 mod invites;
 mod media;
@@ -68,7 +69,8 @@ pub use client::{
     decode,
 };
 pub use errors::{CloseCode, ErrorCode};
-pub use ids::{Epoch, HostKey, MessageId, ParticipantId, RoomPassword, SessionToken};
+pub use files::{Attachment, MAX_MESSAGE_FILES, MediaType, SESSION_HEADER};
+pub use ids::{Epoch, FileId, HostKey, MessageId, ParticipantId, RoomPassword, SessionToken};
 pub use invites::{
     Invite, InviteDraft, InviteId, InviteToken, Knock, LOBBY_WINDOW, MAX_INVITE_LASTS_S,
     MAX_INVITE_USES, MAX_KNOCK_CHARS,
@@ -78,8 +80,9 @@ pub use media::{
     PersonQuality, Quality, Slot, Source, Speaker, Wanted,
 };
 pub use names::{
-    ChatText, MAX_ANNOUNCEMENT_CHARS, MAX_CHAT_CHARS, MAX_NICKNAME_CHARS, MAX_REASON_CHARS,
-    MAX_ROOM_NAME_CHARS, NameError, Nickname, PRIVATE_FRAGMENT, RoomName,
+    ChatText, FileName, MAX_ANNOUNCEMENT_CHARS, MAX_CHAT_CHARS, MAX_FILE_NAME_BYTES,
+    MAX_NICKNAME_CHARS, MAX_REASON_CHARS, MAX_ROOM_NAME_CHARS, NameError, Nickname,
+    PRIVATE_FRAGMENT, RoomName,
 };
 pub use refusal::{REFUSAL_HEADER, Refusal};
 pub use roles::{Action, Denial, Feature, FeatureSet, Powers, Requirement, Role, permit};

@@ -24,6 +24,15 @@ pub const MAX_ANNOUNCEMENT_CHARS: usize = 500;
 /// Longest reason of a host who removes a participant, in Unicode scalar values.
 pub const MAX_REASON_CHARS: usize = 200;
 
+/// Longest name of a file, in bytes of UTF-8: the longest that file systems take.
+pub const MAX_FILE_NAME_BYTES: usize = 255;
+
+/// Longest ending of a file's name that is kept when the name is cut, in bytes.
+const MAX_ENDING_BYTES: usize = 16;
+/// Longest name of a file that is read, in Unicode scalar values; the rest is cut before it is
+/// cleaned.
+const MAX_TYPED_FILE_NAME_CHARS: usize = 1024;
+
 /// Longest nickname that is read from the store, in Unicode scalar values; the rest is cut.
 const MAX_STORED_NICKNAME_CHARS: usize = 4 * MAX_NICKNAME_CHARS;
 /// Longest chat message that is read from the store, in Unicode scalar values; the rest is
@@ -173,15 +182,82 @@ impl ChatText {
         text::message(text, MAX_CHAT_CHARS).map(Self)
     }
 
+    /// The text of a message that has files and nothing else.
+    pub fn none() -> Self {
+        Self(String::new())
+    }
+
     /// A text from the store. An earlier version may have accepted it under other rules.
     pub fn from_stored(text: &str) -> Self {
-        Self(presentable(text, MAX_STORED_CHAT_CHARS, true))
+        match text.is_empty() {
+            true => Self::none(),
+            false => Self(presentable(text, MAX_STORED_CHAT_CHARS, true)),
+        }
     }
 
     /// The text as UTF-8.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The name of a file, for people: 1 to 255 bytes, no path, no control characters and none that
+/// change the direction of text. The file on the server's disk does not have it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(into = "String")]
+pub struct FileName(String);
+
+impl FileName {
+    /// Cleans a name as a browser sends it: the last part of a path by the rules of
+    /// [`text::name`], cut to 255 bytes with its ending kept. A name of which nothing stays becomes
+    /// `file`.
+    pub fn clean(typed: &str) -> Self {
+        let last = typed.rsplit(['/', '\\']).next().unwrap_or_default();
+        let shown: String = last
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(MAX_TYPED_FILE_NAME_CHARS)
+            .collect();
+        let name = text::name(&shown, MAX_TYPED_FILE_NAME_CHARS).unwrap_or_default();
+        // Normal forms may contain what they were cleaned of.
+        let name = name.replace(['/', '\\'], "_");
+        let name = name.trim_end_matches(['.', ' ']);
+        match name.trim_start_matches('.').is_empty() {
+            true => Self("file".to_owned()),
+            false => Self(shortened(name)),
+        }
+    }
+
+    /// A name from the store. An earlier version may have accepted it under other rules.
+    pub fn from_stored(text: &str) -> Self {
+        Self(presentable(text, MAX_FILE_NAME_BYTES, false))
+    }
+
+    /// The name as UTF-8.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name as one segment of a path, percent-encoded UTF-8.
+    pub fn path_segment(&self) -> String {
+        utf8_percent_encode(&self.0, PATH_SEGMENT).to_string()
+    }
+}
+
+/// A name of a file cut to [`MAX_FILE_NAME_BYTES`], with its ending.
+fn shortened(name: &str) -> String {
+    if name.len() <= MAX_FILE_NAME_BYTES {
+        return name.to_owned();
+    }
+    let ending = name.rfind('.').map_or("", |at| &name[at..]);
+    let ending = if ending.len() <= MAX_ENDING_BYTES {
+        ending
+    } else {
+        ""
+    };
+    let space = MAX_FILE_NAME_BYTES - ending.len();
+    let stem = (0..=space).rfind(|end| name.is_char_boundary(*end));
+    format!("{}{ending}", name[..stem.unwrap_or(0)].trim_end())
 }
 
 /// Implements the conversions that serde and `format!` use for each newtype. Only the server
@@ -206,7 +282,7 @@ macro_rules! text_conversions {
         }
     )*};
 }
-text_conversions!(RoomName, Nickname, ChatText);
+text_conversions!(RoomName, Nickname, ChatText, FileName);
 
 #[cfg(test)]
 mod tests {
@@ -285,6 +361,54 @@ mod tests {
         assert_eq!(read.as_str(), "a\u{FFFD}b");
         let again: ChatText = serde_json::from_str(&json).expect("read");
         assert_eq!(again, longest);
+    }
+
+    #[test]
+    fn a_file_name_is_the_last_part_of_a_path_and_keeps_its_ending() {
+        for (typed, clean) in [
+            ("photo.png", "photo.png"),
+            ("C:\\Users\\ann\\photo.png", "photo.png"),
+            ("/etc/passwd", "passwd"),
+            ("../../up.txt", "up.txt"),
+            ("..", "file"),
+            (".", "file"),
+            ("", "file"),
+            ("a/", "file"),
+            ("\u{0}\u{1}", "file"),
+            ("in\u{0}visible\r\n.txt", "invisible.txt"),
+            ("invoice\u{202E}fdp.exe", "invoicefdp.exe"),
+            (" 보고서  1.pdf ", "보고서 1.pdf"),
+            ("name.txt. . .", "name.txt"),
+            ("%2e%2e%2f", "%2e%2e%2f"),
+            (".profile", ".profile"),
+            ("a\u{FE68}b.txt", "a\u{FE68}b.txt"),
+        ] {
+            assert_eq!(FileName::clean(typed).as_str(), clean, "{typed:?}");
+        }
+        let long = format!("{}.tar.gz", "가".repeat(500));
+        let cut = FileName::clean(&long);
+        assert!(cut.as_str().len() <= MAX_FILE_NAME_BYTES && cut.as_str().ends_with("가.gz"));
+        let endless = FileName::clean(&format!("a.{}", "b".repeat(400)));
+        assert_eq!(endless.as_str().len(), MAX_FILE_NAME_BYTES);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_file_name_is_short_plain_and_cleaned_once(
+            typed in r"(\PC|[./\\\x00\x7f%]|\.\.|%2e|CON|\u{202E}|\u{200B}|e\u{301}){0,400}",
+        ) {
+            let clean = FileName::clean(&typed);
+            let name = clean.as_str();
+            proptest::prop_assert!((1..=MAX_FILE_NAME_BYTES).contains(&name.len()));
+            let hidden = name.contains(['/', '\\', '\u{202E}', '\u{200B}']);
+            proptest::prop_assert!(!hidden);
+            proptest::prop_assert!(!name.chars().any(char::is_control));
+            proptest::prop_assert!(name != "." && name != "..");
+            let segment = clean.path_segment();
+            proptest::prop_assert!(segment.is_ascii() && !segment.contains('/'));
+            let kept = FileName::clean(name);
+            proptest::prop_assert_eq!(kept.as_str(), name);
+        }
     }
 
     #[test]

@@ -185,6 +185,8 @@ listed_enum! {
     pub enum Action {
         /// Write a message.
         SendMessage,
+        /// Send files with a message.
+        ShareFiles,
         /// Edit a message of one's own.
         EditMessage,
         /// Delete a message of one's own.
@@ -262,6 +264,7 @@ impl Action {
             Self::SendMessage | Self::EditMessage | Self::React | Self::Type => {
                 Requirement::Feature(Feature::Chat)
             }
+            Self::ShareFiles => Requirement::Feature(Feature::Files),
             Self::ChangeNickname => Requirement::Feature(Feature::Rename),
             Self::UseMicrophone => Requirement::Feature(Feature::Microphone),
             Self::UseCamera => Requirement::Feature(Feature::Camera),

@@ -310,6 +310,56 @@ pub enum ServerMessage {
     Pong,
 }
 
+impl ServerMessage {
+    /// The chat messages that this one holds.
+    pub fn chat_messages_mut(&mut self) -> Vec<&mut ChatMessage> {
+        match self {
+            Self::Chat(message) | Self::Changed { message, .. } => vec![message],
+            Self::Joined(joined) => joined
+                .history
+                .iter_mut()
+                .chain(&mut joined.changed)
+                .collect(),
+            Self::History { messages, .. } => messages.iter_mut().collect(),
+            Self::Rooms(_)
+            | Self::RoomsChanged(_)
+            | Self::Reaction { .. }
+            | Self::Typing { .. }
+            | Self::Entered { .. }
+            | Self::Renamed { .. }
+            | Self::Left { .. }
+            | Self::Gone { .. }
+            | Self::Announcement { .. }
+            | Self::RoleChanged { .. }
+            | Self::RoomChanged { .. }
+            | Self::Muted { .. }
+            | Self::AskedToUnmute { .. }
+            | Self::Waiting { .. }
+            | Self::Denied { .. }
+            | Self::Lobby { .. }
+            | Self::Window { .. }
+            | Self::Invites { .. }
+            | Self::Removed { .. }
+            | Self::Bans { .. }
+            | Self::Call { .. }
+            | Self::MediaMode { .. }
+            | Self::Answer { .. }
+            | Self::MediaClosed { .. }
+            | Self::Slots { .. }
+            | Self::Layers { .. }
+            | Self::Codec { .. }
+            | Self::Speakers { .. }
+            | Self::Qualities { .. }
+            | Self::CallEntered { .. }
+            | Self::CallLeft { .. }
+            | Self::Devices { .. }
+            | Self::Signal { .. }
+            | Self::Error { .. }
+            | Self::Pong => Vec::new(),
+        }
+    }
+}
+
 #[allow(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde calls it with a reference"

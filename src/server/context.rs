@@ -6,7 +6,7 @@ use super::{
     config::Config,
     doctor::Doctor,
     http::{Assets, ConnectionPermits, MetricsToken, OpenSockets, PollRegistry, Readiness},
-    limits::{MAX_POLLS, MAX_SOCKETS, Timing},
+    limits::{MAX_POLLS, MAX_SOCKETS, MAX_UPLOADING, MAX_UPLOADING_OF_ADDRESS, Timing},
     metrics::{Counter, HttpMetrics},
     net::{PermitLimits, Permits, RequestRateLimiter},
     operator::Operator,
@@ -55,6 +55,8 @@ pub struct Shared {
     pub connection_permits: ConnectionPermits,
     /// Limits concurrent requests through trusted proxies, by address.
     pub request_permits: Permits,
+    /// Limits requests that upload, by address.
+    pub upload_permits: Permits,
     /// Rate limits of each address, and of all together.
     pub request_rates: Arc<RequestRateLimiter>,
     /// The open long-polling connections.
@@ -140,6 +142,10 @@ impl AppContext {
             request_permits: Permits::new(PermitLimits {
                 total: config.max_connections,
                 per_address: config.connections_per_address,
+            }),
+            upload_permits: Permits::new(PermitLimits {
+                total: MAX_UPLOADING,
+                per_address: MAX_UPLOADING_OF_ADDRESS,
             }),
             request_rates: Arc::new(RequestRateLimiter::new(
                 config.request_rates,

@@ -121,9 +121,11 @@ pub const fn refusal_of_rate(kind: RequestKind, limit: Exhausted) -> ErrorCode {
             | RequestKind::History
             | RequestKind::Offer
             | RequestKind::Check
-            | RequestKind::RelayBytes,
+            | RequestKind::RelayBytes
+            | RequestKind::Download,
             _,
         ) => ErrorCode::TooManyMessages,
+        (RequestKind::Upload | RequestKind::UploadBytes, _) => ErrorCode::TooManyUploads,
     }
 }
 
@@ -182,5 +184,10 @@ pub const fn sentence(code: ErrorCode) -> &'static str {
         ErrorCode::WaitedTooLong => "Nobody let you in; ask again if you like.",
         ErrorCode::TurnedAway => "A host turned you away a moment ago.",
         ErrorCode::BadSetting => "This setting has a value that is not possible.",
+        ErrorCode::FilesOff => "This server keeps no files.",
+        ErrorCode::FileTooLarge => "The file is empty, or larger than this server keeps.",
+        ErrorCode::NoSuchFile => "This upload is not finished, or not there any more.",
+        ErrorCode::TooManyFiles => "A message holds at most 10 files.",
+        ErrorCode::TooManyUploads => "Too many uploads at once; try again in a moment.",
     }
 }

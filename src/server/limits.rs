@@ -73,6 +73,10 @@ pub const SEARCH_QUEUE: usize = 64;
 pub const SEARCH_WAIT: Duration = Duration::from_secs(1);
 /// Bytes of a request's body. The largest form holds one message of 4000 characters.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Requests that send the bytes of files at once. 128: each holds 128 KiB.
+pub const MAX_UPLOADING: usize = 128;
+/// Of these, requests of one address. 16: a class in which some people send pictures.
+pub const MAX_UPLOADING_OF_ADDRESS: usize = 16;
 /// Malformed messages after which the socket is closed with 4400.
 pub const MAX_PROTOCOL_ERRORS: u32 = 50;
 /// Time without acknowledgement of sent data after which the kernel closes a TCP connection. 15 s,
@@ -163,6 +167,9 @@ pub const QUIET_MEMBER_BYTES: Rate = Rate {
 };
 /// Bytes of a message beside its text: ids, names, times.
 pub const ENVELOPE_BYTES: usize = 384;
+/// Bytes of a file of a message as JSON: two names of 255 bytes, one of them percent-encoded, and the
+/// rest.
+pub const ATTACHMENT_BYTES: usize = 1536;
 /// Bytes of the reactions of one message, which the broadcast of an edit repeats: 200 reactions.
 pub const REACTIONS_BYTES: usize = 24 * 1024;
 /// Broadcast changes of one member: nickname, devices, entering the call. More are refused; no user
@@ -255,6 +262,10 @@ pub struct Timing {
     pub operator_interval: Duration,
     /// How long the one-time link to become the operator works. Default 15 min.
     pub setup_link: Duration,
+    /// How long an upload is kept after its last bytes, until a message has it. Default 1 h.
+    pub upload_lasts: Duration,
+    /// How long a request that uploads may send nothing. Default 30 s.
+    pub upload_stall: Duration,
 }
 
 impl Default for Timing {
@@ -280,6 +291,8 @@ impl Default for Timing {
             probe_interval: Duration::from_secs(1),
             operator_interval: Duration::from_secs(5),
             setup_link: Duration::from_secs(15 * 60),
+            upload_lasts: Duration::from_secs(60 * 60),
+            upload_stall: Duration::from_secs(30),
         }
     }
 }

@@ -17,6 +17,7 @@
 //! * [`turn`] the TURN server; `turn_relay` connects it to calls and the SFU.
 //! * [`retention`] deletes old messages, where the operator sets that; [`clock`] guards its time.
 //! * [`empty_rooms`] forgets rooms in which nothing is kept and nobody is.
+//! * [`files`] receives files that are kept with messages, and signs their links.
 //! * [`doctor`] checks whether people can reach the server, and says what mends it.
 //! * [`operator`] the account of the operator and the pages under `/admin`.
 //! * `load` the busy share of the process; [`priority`] the priorities of its threads.
@@ -42,6 +43,7 @@ pub mod doctor;
 pub mod empty_rooms;
 pub mod entry;
 pub mod error;
+pub mod files;
 pub mod http;
 mod identity;
 mod invitation;

@@ -12,7 +12,10 @@ use super::{
     context::AppContext,
     empty_rooms,
     error::{self, ServeError},
-    http::{MetricsToken, machine_name, metrics_router, names_of_machine, redirect_router, router},
+    http::{
+        MetricsToken, expire_uploads, machine_name, metrics_router, names_of_machine,
+        redirect_router, router,
+    },
     invitation,
     limits::{RESERVED_CONNECTIONS, STOP_TIMEOUT, Timing},
     load,
@@ -256,6 +259,7 @@ impl Server {
         let mut stopping = stop.subscribe();
         tokio::spawn(retention::run(context.clone()));
         tokio::spawn(empty_rooms::run(context.clone()));
+        tokio::spawn(expire_uploads(context.clone()));
         if let Ok(address) = listeners.first.local_addr() {
             tokio::spawn(print_link::run(context.clone(), address));
         }

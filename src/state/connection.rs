@@ -109,7 +109,12 @@ impl Refused {
             | ErrorCode::LobbyFull
             | ErrorCode::WaitedTooLong
             | ErrorCode::TurnedAway
-            | ErrorCode::BadSetting => None,
+            | ErrorCode::BadSetting
+            | ErrorCode::FilesOff
+            | ErrorCode::FileTooLarge
+            | ErrorCode::NoSuchFile
+            | ErrorCode::TooManyFiles
+            | ErrorCode::TooManyUploads => None,
         }
     }
 }

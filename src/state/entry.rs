@@ -98,7 +98,12 @@ impl Barrier {
             | ErrorCode::NotAllowed
             | ErrorCode::BadText
             | ErrorCode::TooManyEntries
-            | ErrorCode::BadSetting => None,
+            | ErrorCode::BadSetting
+            | ErrorCode::FilesOff
+            | ErrorCode::FileTooLarge
+            | ErrorCode::NoSuchFile
+            | ErrorCode::TooManyFiles
+            | ErrorCode::TooManyUploads => None,
         }
     }
 

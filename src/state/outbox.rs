@@ -74,6 +74,7 @@ mod tests {
                     id: MessageId(uuid::Uuid::from_u128(n)),
                     text: text.clone(),
                     reply_to: None,
+                    files: Vec::new(),
                 },
                 refused: None,
             })

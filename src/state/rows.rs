@@ -83,9 +83,14 @@ impl Quote {
         Self::Known {
             from: message.from.clone(),
             tag: duplicate_names.tag(&message.from.id),
-            text: message.text.as_ref().map(ToString::to_string),
+            text: shown_text(message),
         }
     }
+}
+
+/// The text of a message for display; nothing once the message is deleted.
+pub fn shown_text(message: &ChatMessage) -> Option<String> {
+    (!message.is_deleted()).then(|| message.words().to_owned())
 }
 
 /// One emoji under a message.
@@ -306,7 +311,7 @@ impl RowBuilder<'_> {
             seq: Some(message.seq),
             from: Some(message.from.clone()),
             tag: self.duplicate_names.tag(&message.from.id),
-            text: message.text.as_ref().map(ToString::to_string),
+            text: shown_text(message),
             at: Some(message.at),
             mine: self.people.is_me(&message.from.id),
             follows,

@@ -23,7 +23,12 @@ fn id(number: u64) -> MessageId {
 
 fn draft(id: MessageId, text: ChatText) -> ChatDraft {
     let reply_to = None;
-    ChatDraft { id, text, reply_to }
+    ChatDraft {
+        id,
+        text,
+        reply_to,
+        files: Vec::new(),
+    }
 }
 
 fn text(text: &str) -> ChatText {

@@ -60,8 +60,13 @@ async fn dashboard_and_alerts_name_only_metrics_that_a_server_exposes() {
     // A code has no series before its first refusal.
     let mut ann = app.join("team", "Ann").await;
     let (id, text, reply_to) = (new_id(), " ".to_owned(), None);
-    ann.send(&ClientMessage::Chat(ChatDraft { id, text, reply_to }))
-        .await;
+    ann.send(&ClientMessage::Chat(ChatDraft {
+        id,
+        text,
+        reply_to,
+        files: Vec::new(),
+    }))
+    .await;
     ann.wait_for_refusal().await;
     let exposed = app.metrics().await.names;
     let is_exposed = |name: &str| {

@@ -24,8 +24,13 @@ async fn a_room_is_exported_as_json_and_as_markdown() {
     let mut ann = app.join("team", "Ann *").await;
     let first = ann.send_chat("# one\nand <b>two</b>").await;
     let (id, text, reply_to) = (new_id(), "회의록".to_owned(), Some(first.id));
-    ann.send(&ClientMessage::Chat(ChatDraft { id, text, reply_to }))
-        .await;
+    ann.send(&ClientMessage::Chat(ChatDraft {
+        id,
+        text,
+        reply_to,
+        files: Vec::new(),
+    }))
+    .await;
     ann.wait_for_chat("회의록").await;
     let emoji = Emoji::parse("👍").expect("an emoji");
     let (id, on) = (first.id, true);

@@ -15,7 +15,12 @@ async fn try_chat(
     text: &str,
 ) -> Result<ChatMessage, ErrorCode> {
     let (text, reply_to) = (text.to_owned(), None);
-    let chat = ClientMessage::Chat(ChatDraft { id, text, reply_to });
+    let chat = ClientMessage::Chat(ChatDraft {
+        id,
+        text,
+        reply_to,
+        files: Vec::new(),
+    });
     client.send(&chat).await;
     let answer = client.wait_for(|message| match message {
         ServerMessage::Chat(chat) if chat.id == id => Some(Ok(chat)),
@@ -124,7 +129,12 @@ async fn a_slow_database_delays_and_keeps_the_order() {
         for number in 0..5 {
             let (text, reply_to) = (format!("{round} {number}"), None);
             let id = new_id();
-            let chat = ClientMessage::Chat(ChatDraft { id, text, reply_to });
+            let chat = ClientMessage::Chat(ChatDraft {
+                id,
+                text,
+                reply_to,
+                files: Vec::new(),
+            });
             ann.send(&chat).await;
         }
         tokio::time::sleep(Duration::from_millis(300)).await;

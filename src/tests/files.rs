@@ -48,6 +48,7 @@ async fn a_message_that_cannot_be_stored_is_refused_and_not_broadcast() {
             id,
             text,
             reply_to: None,
+            files: Vec::new(),
         },
     ))
     .await;

@@ -73,6 +73,7 @@ fn largest_bursts(victim: &ParticipantId, known: MessageId) -> Vec<ClientMessage
             id: new_id(),
             text: longest.clone(),
             reply_to: None,
+            files: Vec::new(),
         }));
         let id = known;
         all.extend((number % 4 == 0).then(|| ClientMessage::Edit {

@@ -164,6 +164,8 @@ pub fn short_timing() -> Timing {
         probe_interval: Duration::ZERO,
         operator_interval: Duration::from_millis(20),
         setup_link: Duration::from_millis(300),
+        upload_lasts: Duration::from_secs(60),
+        upload_stall: Duration::from_millis(500),
     }
 }
 
@@ -470,6 +472,7 @@ pub fn draft(text: &str) -> ChatDraft {
         id: new_id(),
         text: ChatText::parse(text).expect("valid"),
         reply_to: None,
+        files: Vec::new(),
     }
 }
 
@@ -615,6 +618,7 @@ impl Client {
             id,
             text: text.to_owned(),
             reply_to: None,
+            files: Vec::new(),
         }))
         .await;
         self.wait_for(|message| match message {

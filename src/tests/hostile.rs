@@ -105,6 +105,7 @@ async fn messages_before_join_are_refused() {
         id,
         text: "hi".to_owned(),
         reply_to: None,
+        files: Vec::new(),
     }))
     .await;
     assert_eq!(
@@ -220,6 +221,7 @@ async fn forty_messages_at_once_are_accepted_and_more_are_refused_by_their_id() 
             id: *id,
             text: "x".to_owned(),
             reply_to: None,
+            files: Vec::new(),
         }))
         .await;
     }

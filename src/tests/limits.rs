@@ -51,6 +51,7 @@ fn chat(text: &str) -> ClientMessage {
         id: new_id(),
         text: text.to_owned(),
         reply_to: None,
+        files: Vec::new(),
     })
 }
 

@@ -12,8 +12,13 @@ async fn joins_refusals_commits_and_requests_are_counted_under_their_names() {
     let mut ann = app.join("team", "Ann").await;
     let said = ann.send_chat("hello").await;
     let (id, text, reply_to) = (new_id(), " ".to_owned(), None);
-    ann.send(&ClientMessage::Chat(ChatDraft { id, text, reply_to }))
-        .await;
+    ann.send(&ClientMessage::Chat(ChatDraft {
+        id,
+        text,
+        reply_to,
+        files: Vec::new(),
+    }))
+    .await;
     ann.wait_for_refusal().await;
     let nickname = String::new();
     ann.send(&ClientMessage::Nickname { nickname }).await;

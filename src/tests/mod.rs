@@ -8,6 +8,7 @@ mod acme;
 mod addresses;
 mod admin;
 mod architecture;
+mod attachments;
 mod backup;
 mod base_path;
 mod call;

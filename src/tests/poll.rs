@@ -205,7 +205,12 @@ async fn a_client_that_does_not_poll_is_closed_with_4408() {
     while !is_closed {
         for talker in &mut talkers {
             let (id, text, reply_to) = (new_id(), text.clone(), None);
-            let chat = ClientMessage::Chat(ChatDraft { id, text, reply_to });
+            let chat = ClientMessage::Chat(ChatDraft {
+                id,
+                text,
+                reply_to,
+                files: Vec::new(),
+            });
             talker.send(&chat).await;
             let received = talker.received_so_far().await;
             let left = |message: &ServerMessage| matches!(message, ServerMessage::Left { .. });

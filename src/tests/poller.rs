@@ -255,5 +255,6 @@ pub fn chat(id: MessageId, text: &str) -> ClientMessage {
         id,
         text: text.to_owned(),
         reply_to: None,
+        files: Vec::new(),
     })
 }

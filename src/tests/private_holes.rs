@@ -34,6 +34,7 @@ fn messages(host: &Client) -> Vec<ClientMessage> {
             id,
             text: "hello".to_owned(),
             reply_to: None,
+            files: Vec::new(),
         })),
         MessageType::Edit => Some(ClientMessage::Edit {
             id,

@@ -151,8 +151,7 @@ fn rows(kind: MessageType) -> Vec<Row> {
                 ClientMessage::Chat(ChatDraft {
                     id: new_id(),
                     text: "hello".to_owned(),
-                    reply_to: None,
-                })
+                    reply_to: None, files: Vec::new() })
             }),
         ),
         MessageType::Edit => own(

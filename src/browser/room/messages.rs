@@ -22,7 +22,12 @@ impl RoomController {
     /// Sends a message: it is shown as pending until the server confirms it.
     pub fn send_chat(&self, text: ChatText, reply_to: Option<MessageId>) {
         let id = MessageId(uuid::Uuid::now_v7());
-        let draft = ChatDraft { id, text, reply_to };
+        let draft = ChatDraft {
+            id,
+            text,
+            reply_to,
+            files: Vec::new(),
+        };
         self.state.log().update(|log| log.send(draft));
         self.state.read_marker().update(|marker| marker.mark = None);
         self.typing_sent_ms.set(f64::NEG_INFINITY);

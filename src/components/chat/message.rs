@@ -272,7 +272,12 @@ fn Refused(
         | ErrorCode::LobbyFull
         | ErrorCode::WaitedTooLong
         | ErrorCode::TurnedAway
-        | ErrorCode::BadSetting => t_string!(i18n, room.refused),
+        | ErrorCode::BadSetting
+        | ErrorCode::FilesOff
+        | ErrorCode::FileTooLarge
+        | ErrorCode::NoSuchFile
+        | ErrorCode::TooManyFiles
+        | ErrorCode::TooManyUploads => t_string!(i18n, room.refused),
     });
     view! {
         <div class="message__state" role="alert">

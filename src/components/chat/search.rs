@@ -15,6 +15,7 @@ use crate::protocol::{ChatMessage, RoomName, Seq};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
 use crate::state::duplicate_names::DuplicateNames;
+use crate::state::rows::shown_text;
 use crate::words;
 use leptos::ev::SubmitEvent;
 use leptos::html::Input;
@@ -285,7 +286,7 @@ fn Plain(
         Memo::new(move |_| session.room.people().read().is_me(&id))
     };
     let mine = mine.get_untracked();
-    let text = message.text.as_ref().map(ToString::to_string);
+    let text = shown_text(&message);
     let content = match text {
         None => view! { <p class="message__deleted">{words!(i18n, room.deleted)}</p> }.into_any(),
         Some(text) if linked => view! { <MessageText text /> }.into_any(),

@@ -184,8 +184,12 @@ pub fn run(command: &Command, flags: &Flags) -> Result<(), CommandError> {
             let former = restored.former.map_or_else(String::new, |former| {
                 format!("; the former database is {}", former.display())
             });
+            let missing = match restored.missing_files {
+                0 => String::new(),
+                missing => format!("; {missing} files were not found"),
+            };
             print_line(&format!(
-                "{}: {rooms} rooms, {messages} messages{former}",
+                "{}: {rooms} rooms, {messages} messages{missing}{former}",
                 database.display()
             ))
         }

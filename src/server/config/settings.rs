@@ -165,7 +165,7 @@ pub(super) fn help_text(help: &str, variable: &str, default: &str) -> String {
 }
 
 /// Every setting, in the order of `--help`.
-pub(super) const SETTINGS: [Setting; 49] = [
+pub(super) const SETTINGS: [Setting; 52] = [
     Setting::new(
         "listen",
         "IP:PORT",
@@ -360,6 +360,25 @@ pub(super) const SETTINGS: [Setting; 49] = [
          database takes up to three times that",
     ),
     Setting::new(
+        "max-file-size",
+        "BYTES|off",
+        DefaultValue::Value("26214400"),
+        "Bytes of a file that is sent with a message, 1 to 1073741824; off keeps no files",
+    ),
+    Setting::new(
+        "room-file-bytes",
+        "BYTES",
+        DefaultValue::Profiled(|profile| Quota::of(profile).room_file_bytes.to_string()),
+        "Bytes of the files of one room, 0 to 1000000000000000; a message with a further one is \
+         refused. 0 is no bound",
+    ),
+    Setting::new(
+        "file-bytes",
+        "BYTES",
+        DefaultValue::Profiled(|profile| Quota::of(profile).file_bytes.to_string()),
+        "Bytes of the files of all rooms, 0 to 1000000000000000; 0 is no bound",
+    ),
+    Setting::new(
         "stored-rooms",
         "ROOMS",
         DefaultValue::Profiled(|profile| Quota::of(profile).stored_rooms.to_string()),
@@ -453,7 +472,8 @@ pub(super) const SETTINGS: [Setting; 49] = [
         "What one address may ask for, as kind=amount/at-once, comma separated: joins, \
          rooms (that nobody is in), new-rooms (of these, where nothing was said; an hour), \
          posts (plain forms), chat-bytes, day-bytes (the same; a day), searches, pages, \
-         history, offers (to the SFU), checks (at /check; an hour), relay-bytes (by TURN); a \
+         history, offers (to the SFU), checks (at /check; an hour), uploads (of files), \
+         upload-bytes (the same; an hour), downloads (of files), relay-bytes (by TURN); a \
          second where nothing else is said; what is left out keeps its default; loopback is not limited",
     ),
     Setting::new(

@@ -31,6 +31,9 @@ use tracing_subscriber::EnvFilter;
 /// Description of the accepted addresses, for errors.
 const ADDRESS: &str = "an address as IP:port, for example 127.0.0.1:3000";
 
+/// Bytes that `--max-file-size` may be.
+const FILE_SIZES: RangeInclusive<u64> = 1..=1024 * 1024 * 1024;
+
 /// Upper bound of quotas, in bytes. A petabyte: more than SQLite holds.
 const MAX_BYTES: u64 = 1_000_000_000_000_000;
 
@@ -511,7 +514,18 @@ impl Layers {
         Ok(StoreOptions {
             rights: self.data_dir_rights()?,
             quota: self.quota()?,
+            max_file_bytes: self.max_file_size()?,
         })
+    }
+
+    /// Bytes of a file; 0 for `off`.
+    fn max_file_size(&self) -> Result<u64, ConfigError> {
+        let parse = |text: &str| match text {
+            "off" => Some(0),
+            text => text.parse().ok().filter(|size| FILE_SIZES.contains(size)),
+        };
+        let accepted = "a number of bytes from 1 to 1073741824, or off";
+        self.parse("max-file-size", accepted, parse)
     }
 
     /// The quota of the store.
@@ -522,6 +536,8 @@ impl Layers {
             room_bytes: bytes("room-bytes")?,
             history_bytes: bytes("history-bytes")?,
             disk_reserve: bytes("disk-reserve")?,
+            room_file_bytes: bytes("room-file-bytes")?,
+            file_bytes: bytes("file-bytes")?,
             stored_rooms: self.number_or_zero(
                 "stored-rooms",
                 0..=MAX_STORED_ROOMS,

@@ -168,6 +168,8 @@ async fn readiness(context: &AppContext, with_details: bool) -> Response {
         body["bytes"] = json!({
             "stored": context.store.stored_bytes(),
             "bound": context.config.store.quota.history_bytes,
+            "files": context.store.stored_file_bytes(),
+            "files_bound": context.config.store.quota.file_bytes,
         });
     }
     if with_details && let Some(FailedCommit { at_ms, cause }) = context.store.last_failure() {

@@ -75,6 +75,21 @@ fn register_present(registry: &mut Registry, context: &AppContext) {
             context.config.store.quota.history_bytes,
         ),
         (
+            "file_bytes",
+            "Bytes of the files of all rooms",
+            context.store.stored_file_bytes(),
+        ),
+        (
+            "file_limit_bytes",
+            "Bytes that the files of all rooms may have; 0 is no limit",
+            context.config.store.quota.file_bytes,
+        ),
+        (
+            "uploads",
+            "Uploads that no message has yet",
+            context.store.uploads().count() as u64,
+        ),
+        (
             "stored_rooms",
             "Rooms with stored messages",
             context.store.stored_rooms(),

@@ -11,6 +11,7 @@
 //! * [`refusal`] answers requests beyond a rate and malformed ones.
 //! * [`assets`] serves the embedded files that pages load; [`asset_names`] finds their hashed
 //!   names.
+//! * [`files`] receives and serves the files of messages.
 //! * [`health`] answers `/healthz` and `/readyz`; [`metrics`] answers `/metrics`,
 //!   over a network by a secret ([`metrics_token`]); [`doctor`] runs the checks for
 //!   `noom doctor`.
@@ -23,6 +24,7 @@ mod client_address;
 mod connection;
 mod cross_origin;
 mod doctor;
+mod files;
 mod fingerprint;
 mod health;
 mod host;
@@ -42,6 +44,7 @@ pub use asset_names::AssetNames;
 pub use assets::Assets;
 pub use client_address::{IsConfidential, IsHttps};
 pub use connection::ConnectionPermits;
+pub use files::expire_uploads;
 pub use health::{OpenSockets, Readiness, notes};
 pub use host::{machine_name, names_of_machine};
 pub use long_poll::PollRegistry;

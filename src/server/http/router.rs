@@ -1,7 +1,7 @@
 //! Routes and middleware of the HTTP listeners.
 
 use super::{
-    assets, base_path, client_address, cross_origin, doctor, health,
+    assets, base_path, client_address, cross_origin, doctor, files, health,
     host::{self, HostNames},
     lan, long_poll, metrics, options, pages, refusal, security, ws,
 };
@@ -66,6 +66,7 @@ pub fn router(context: AppContext) -> Router {
         )
         .route(POLL, get(long_poll::get).post(long_poll::post))
         .route("/pkg/{*path}", get(assets::serve))
+        .merge(files::routes())
         .merge(lan::routes())
         .merge(pages)
         .merge(operator)
@@ -98,13 +99,15 @@ pub fn metrics_router(context: AppContext) -> Router {
         .with_state(context)
 }
 
-/// Adds the middleware of all routes, the outermost last.
+/// Adds the middleware of all routes, the outermost last, and the routes of uploads, whose bodies have
+/// their own limits.
 fn protect(router: Router<AppContext>, context: &AppContext) -> Router<AppContext> {
     router
         .layer(from_fn_with_state(context.clone(), refusal::read_body))
         .layer(from_fn(check_content_type))
         .layer(from_fn(options::answer))
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
+        .merge(files::upload_routes())
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(context.clone(), cross_origin::guard))
         .layer(from_fn_with_state(

@@ -3,7 +3,7 @@
 use crate::server::{
     clock::Moment,
     disk,
-    store::{self, FileError, make_directory},
+    store::{self, ContentStore, FileError, make_directory},
 };
 use axum::body::Body;
 use bytes::Bytes;
@@ -127,7 +127,9 @@ pub fn make(database: &Path, directory: &Path, reserve: u64) -> Result<BackupNam
     }
     make_directory(directory).map_err(FileError::io(directory))?;
     remove_unfinished(directory);
-    let needed = copied_bytes(database).saturating_add(reserve);
+    let files = ContentStore::beside(database).bytes();
+    let needed = copied_bytes(database).saturating_add(files);
+    let needed = needed.saturating_add(reserve);
     // Without an answer of the system the copy is tried.
     let free = disk::free_bytes(directory).unwrap_or(u64::MAX);
     if free < needed {

@@ -106,11 +106,13 @@ impl From<StoreError> for RoomError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Full(full) => Self::StorageFull(full),
+            StoreError::NoSuchFile => Self::Denied(ErrorCode::NoSuchFile),
             StoreError::Database(_)
             | StoreError::Busy
             | StoreError::InUse
             | StoreError::Rights(_)
             | StoreError::Closed
+            | StoreError::File(_)
             | StoreError::BadRow(_)
             | StoreError::SearchTimedOut
             | StoreError::SearchBusy

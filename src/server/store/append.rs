@@ -2,37 +2,50 @@
 
 use super::{
     Appended, NewMessage, StoreError,
-    quota::{Allowance, message_bytes, unsigned},
+    content::ContentStore,
+    files,
+    quota::{Allowance, Full, bytes, message_bytes, unsigned},
     reader,
+    schema::FILE_ROW_BYTES,
+    writer::PreparedMessage,
 };
 use crate::{
     protocol::{ChatMessage, Epoch, RoomName, Seq},
-    server::authority::Authority,
+    server::{authority::Authority, files::UploadedFile},
 };
 use rusqlite::{OptionalExtension, Transaction, params};
 
-/// Appends a message, or returns the stored one of the same id. Counts a new room in `allowance`.
+/// Appends a message, or returns the stored one of the same id. Puts the content of its files in
+/// place. Counts a new room in `allowance`.
 ///
 /// # Errors
-/// [`StoreError::Full`] beyond the quota; nothing was written.
+/// [`StoreError::Full`] beyond the quota, [`StoreError::NoSuchFile`] without its files, and
+/// [`StoreError::File`] if their content cannot be put in place; nothing was written.
 pub fn append(
     transaction: &Transaction<'_>,
     room: &RoomName,
-    new: &NewMessage,
-    epoch: &Epoch,
+    PreparedMessage {
+        message: new,
+        files,
+    }: &PreparedMessage,
+    (epoch, content): (&Epoch, &ContentStore),
     allowance: &mut Allowance,
 ) -> Result<Appended, StoreError> {
     let known = known_room(transaction, room)?;
-    let room_bytes = known.map_or(0, |known| known.bytes);
-    let no_room = match known {
-        Some(_) => None,
-        None => allowance.refuses_room(),
-    };
-    let full = match no_room {
-        Some(full) => Some(full),
-        None => allowance.refuses(transaction, room_bytes, message_bytes(new))?,
-    };
-    if let Some(full) = full {
+    if !new.draft.files.is_empty() {
+        // Its uploads are gone if the message is stored.
+        let first = match known {
+            Some(known) => find(transaction, known.id, new)?,
+            None => None,
+        };
+        if let Some(message) = first {
+            let duplicate = true;
+            return Ok(Appended { message, duplicate });
+        }
+    }
+    let files = files.as_deref().ok_or(StoreError::NoSuchFile)?;
+    refuse_used(transaction, files)?;
+    if let Some(full) = refusal(transaction, room, known, new, files, *allowance)? {
         // A known id is answered beyond the quota, too.
         let first = match known {
             Some(known) => find(transaction, known.id, new)?,
@@ -42,10 +55,16 @@ pub fn append(
         let duplicate = true;
         return Ok(Appended { message, duplicate });
     }
+    for file in files {
+        if !content.place(file)? {
+            return Err(StoreError::NoSuchFile);
+        }
+    }
     let (room_id, seq) = next_place(transaction, room, known, epoch)?;
     allowance.stored_rooms += u64::from(known.is_none());
-    let message = ChatMessage::new(seq, new.from.clone(), new.draft.clone(), new.at);
-    if insert(transaction, room_id, &message)? {
+    let mut message = ChatMessage::new(seq, new.from.clone(), new.draft.clone(), new.at);
+    if let Some(row) = insert(transaction, room_id, &message, files.len())? {
+        message.files = files::insert(transaction, row, files)?;
         return Ok(Appended {
             message,
             duplicate: false,
@@ -60,6 +79,43 @@ pub fn append(
         message: first.ok_or_else(gone)?,
         duplicate: true,
     })
+}
+
+/// The limit that refuses a message with its files; nothing if none does.
+fn refusal(
+    transaction: &Transaction<'_>,
+    room: &RoomName,
+    known: Option<KnownRoom>,
+    new: &NewMessage,
+    files: &[UploadedFile],
+    allowance: Allowance,
+) -> Result<Option<Full>, StoreError> {
+    if known.is_none()
+        && let Some(full) = allowance.refuses_room()
+    {
+        return Ok(Some(full));
+    }
+    let rows = files
+        .iter()
+        .map(|it| FILE_ROW_BYTES + bytes(it.name.as_str()));
+    let more = message_bytes(new) + rows.sum::<u64>();
+    let room_bytes = known.map_or(0, |known| known.bytes);
+    if let Some(full) = allowance.refuses(transaction, room_bytes, more)? {
+        return Ok(Some(full));
+    }
+    let content = files.iter().map(|file| file.size).sum();
+    allowance.refuses_files(transaction, room, content)
+}
+
+/// Refuses files that another message has, or that are named twice.
+fn refuse_used(transaction: &Transaction<'_>, files: &[UploadedFile]) -> Result<(), StoreError> {
+    for (place, file) in files.iter().enumerate() {
+        let is_repeated = files.iter().take(place).any(|other| other.id == file.id);
+        if is_repeated || files::is_stored(transaction, &file.id)? {
+            return Err(StoreError::NoSuchFile);
+        }
+    }
+    Ok(())
 }
 
 /// A stored room.
@@ -121,7 +177,7 @@ fn find(
     let row = select
         .query_row(params![room_id, id], reader::message)
         .optional()?;
-    let page = reader::with_reactions(transaction, row.into_iter().collect(), 1)?;
+    let page = reader::complete(transaction, row.into_iter().collect(), 1)?;
     Ok(page.messages.into_iter().next())
 }
 
@@ -133,15 +189,16 @@ pub fn next_seq(transaction: &Transaction<'_>, room_id: i64) -> Result<Seq, Stor
     Ok(seq.unsigned_abs())
 }
 
-/// Inserts the row. Returns whether its id was new in the room.
+/// Inserts the row. Returns its row id, if the id of the message was new in the room.
 fn insert(
     transaction: &Transaction<'_>,
     room_id: i64,
     message: &ChatMessage,
-) -> Result<bool, StoreError> {
+    files: usize,
+) -> Result<Option<i64>, StoreError> {
     let query = "INSERT INTO messages
-        (room_id, seq, client_id, author, nickname, text, at, reply_to)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        (room_id, seq, client_id, author, nickname, text, at, reply_to, files)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
         ON CONFLICT (room_id, client_id) DO NOTHING";
     let mut statement = transaction.prepare_cached(query)?;
     let inserted = statement.execute(params![
@@ -153,6 +210,7 @@ fn insert(
         message.words(),
         message.at,
         message.reply_to.map(|id| id.0.into_bytes()),
+        i64::try_from(files).unwrap_or(i64::MAX),
     ])?;
-    Ok(inserted > 0)
+    Ok((inserted > 0).then(|| transaction.last_insert_rowid()))
 }

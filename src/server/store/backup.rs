@@ -1,12 +1,13 @@
-//! Copies the whole database into one file while a server writes it.
+//! Copies the whole database, and the content of its files, into one file while a server writes it.
 //!
 //! A read transaction covers the whole copy, so the copy is of one moment, the write-ahead log
 //! included. In WAL mode a read transaction does not block the writer.
 
 use super::{
     StoreError,
+    content::ContentStore,
     file::{FileError, NewFile, refuse_database},
-    schema,
+    file_parts, schema,
     schema_check::harden,
 };
 use rusqlite::{Connection, backup::Backup};
@@ -15,7 +16,7 @@ use std::{path::Path, time::Duration};
 /// Pages copied at once, 4 KiB each.
 const PAGES: i32 = 1024;
 
-/// Copies the database into a new file. Returns the size of the file in bytes. A server may run.
+/// Copies the database and the content of its files into a new file. Returns the size of the file in bytes. A server may run.
 ///
 /// # Errors
 /// Any [`FileError`]; no file was created or replaced.
@@ -28,6 +29,7 @@ pub fn backup(database: &Path, file: &Path, force: bool) -> Result<u64, FileErro
     let source = schema::connect_to_read(database).map_err(FileError::database(database))?;
     let new = NewFile::beside(file)?;
     copy(&source, new.path()).map_err(FileError::database(database))?;
+    file_parts::fill(new.path(), &ContentStore::beside(database))?;
     let size = std::fs::metadata(new.path()).map_err(FileError::io(new.path()))?;
     refuse_existing(file, force)?;
     new.persist()?;

@@ -32,7 +32,7 @@ pub struct Change {
 pub enum Edit {
     /// Replaces the text. Allowed to the author.
     Text(ChatText),
-    /// Deletes the text. Allowed to the author and to hosts.
+    /// Deletes the text and the files. Allowed to the author and to hosts.
     Delete,
     /// Adds or removes a reaction. Allowed to everybody.
     React {
@@ -110,7 +110,7 @@ fn find(
 /// Why a change is refused.
 fn refusal(before: &ChatMessage, change: &Change) -> Option<ErrorCode> {
     let reactions: usize = before.reactions.iter().map(|r| r.by.len()).sum();
-    let (is_author, is_deleted) = (change.by.is_author(&before.from.id), before.text.is_none());
+    let (is_author, is_deleted) = (change.by.is_author(&before.from.id), before.is_deleted());
     let is_full = reactions >= MAX_REACTIONS && !has_no_effect(before, change);
     match &change.edit {
         Edit::Text(_) if !is_author => Some(ErrorCode::NotYours),
@@ -127,7 +127,7 @@ fn refusal(before: &ChatMessage, change: &Change) -> Option<ErrorCode> {
 fn has_no_effect(before: &ChatMessage, change: &Change) -> bool {
     match &change.edit {
         Edit::Text(text) => before.text.as_ref() == Some(text),
-        Edit::Delete => before.text.is_none(),
+        Edit::Delete => before.is_deleted(),
         Edit::React { emoji, on } => {
             let given = before.reactions.iter().find(|r| r.emoji == *emoji);
             given.is_some_and(|r| r.by.iter().any(|by| change.by.is_author(by))) == *on
@@ -160,14 +160,16 @@ fn write(
             transaction
                 .prepare_cached(query)?
                 .execute(params![id, text.as_str(), change.at])?;
-            search::reindex(transaction, room_id, id, text.as_str())
+            search::reindex(transaction, room_id, id)
         }
         Edit::Delete => {
-            let query = "UPDATE messages SET text = '', edited_at = NULL WHERE id = ?1";
+            let query = "UPDATE messages SET text = '', edited_at = NULL, files = 0 WHERE id = ?1";
             transaction.prepare_cached(query)?.execute([id])?;
-            let query = "DELETE FROM reactions WHERE message_id = ?1";
-            transaction.prepare_cached(query)?.execute([id])?;
-            search::reindex(transaction, room_id, id, "")
+            for table in ["reactions", "files"] {
+                let query = format!("DELETE FROM {table} WHERE message_id = ?1");
+                transaction.prepare_cached(&query)?.execute([id])?;
+            }
+            search::reindex(transaction, room_id, id)
         }
         Edit::React { emoji, on } => {
             let (emoji, by) = (emoji.as_str(), change.by.as_str());

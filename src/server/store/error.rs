@@ -27,6 +27,12 @@ pub enum StoreError {
     /// A limit of stored bytes is reached, or the disk has only its reserve left.
     #[error(transparent)]
     Full(#[from] Full),
+    /// A message names an upload that is not finished, or not there any more.
+    #[error("a file of the message is not there")]
+    NoSuchFile,
+    /// The content of a file cannot be put in its place or removed.
+    #[error("a file failed: {0}")]
+    File(Arc<std::io::Error>),
     /// The store is closed because the server stops.
     #[error("the store is closed")]
     Closed,
@@ -94,6 +100,12 @@ impl StoreError {
             return false;
         };
         error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+    }
+}
+
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        Self::File(Arc::new(error))
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     reader, schema, schema_check,
 };
 use crate::protocol::{ChatMessage, MAX_HISTORY_PAGE, MessageId, RoomName};
+use crate::server::disk;
 use rusqlite::Connection;
 use serde_json::json;
 use std::{
@@ -188,12 +189,16 @@ impl Markdown {
         if let Some(quoted) = message.reply_to.and_then(|id| self.quotes.get(&id)) {
             writeln!(output, "> {quoted}\n")?;
         }
-        if message.text.is_none() {
+        if message.is_deleted() {
             writeln!(output, "*deleted*")?;
         }
         let lines: Vec<_> = message.words().lines().map(escaped).collect();
         // Two spaces at the end of a line are a hard line break.
         writeln!(output, "{}", lines.join("  \n"))?;
+        for file in &message.files {
+            let (name, size) = (escaped(file.name.as_str()), disk::size(file.size));
+            writeln!(output, "\n[{name}, {size}]")?;
+        }
         for reaction in &message.reactions {
             writeln!(
                 output,
@@ -256,6 +261,7 @@ mod tests {
             id: message,
             text,
             reply_to,
+            files: Vec::new(),
         };
         ChatMessage::new(number, Person::new(id, nickname), draft, 0)
     }

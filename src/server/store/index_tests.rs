@@ -20,6 +20,7 @@ fn message(text: &str) -> NewMessage {
             id: MessageId(uuid::Uuid::from_u128(rand::random())),
             text: ChatText::parse(text).expect("valid"),
             reply_to: None,
+            files: Vec::new(),
         },
         from: Person::new(
             participant_id(&new_session_token()),

@@ -11,11 +11,14 @@ mod backup;
 mod change;
 mod checkpoint;
 mod cleanup;
+mod content;
 #[cfg(test)]
 mod corpus;
 mod error;
 mod export;
 mod file;
+mod file_parts;
+mod files;
 mod forget;
 #[cfg(test)]
 mod index_tests;
@@ -44,9 +47,11 @@ mod writer;
 
 pub use backup::backup;
 pub use change::{Change, Changed, Edit};
+pub use content::ContentStore;
 pub use error::StoreError;
 pub use export::{Format, export, export_to};
 pub use file::{FileError, NewFile, refuse_database};
+pub use files::StoredFile;
 pub use integrity::{Integrity, integrity, is_in_use};
 pub use operator::{
     LoggedAction, NewSession, OperatorSession, OperatorState, OperatorWrite, SecretHash,
@@ -61,7 +66,8 @@ pub use status::{Cause, FailedCommit};
 pub use sweep::{Expired, Expiry, RoomRetention};
 pub use sweep_record::{SweepRecord, WaitingSweep, confirm_sweep};
 
-use crate::protocol::{ChatDraft, ChatMessage, Epoch, Person, RoomName, Seq};
+use crate::protocol::{ChatDraft, ChatMessage, Epoch, FileId, Person, RoomName, Seq};
+use crate::server::files::{ContentHash, FileKey, UploadLimits, Uploads};
 use crate::server::password_hasher::PasswordHash;
 use crate::server::{invites::InviteKey, limits::READERS, metrics::StoreMetrics};
 use lock::DataLock;
@@ -69,11 +75,11 @@ use reader::Readers;
 use search_pool::SearchPool;
 use status::StoreStatus;
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
-use writer::Writer;
+use writer::{PreparedMessage, Writer};
 
 /// Default time limit of a search. 200 ms: forty times what a search in a room of 30,000 messages
 /// takes.
@@ -137,6 +143,8 @@ pub struct StoreOptions {
     pub rights: Rights,
     /// Limits of what is stored.
     pub quota: Quota,
+    /// Bytes of one file; 0 is no files at all.
+    pub max_file_bytes: u64,
 }
 
 /// A handle to the store. Cloning is cheap.
@@ -154,6 +162,12 @@ pub struct Store {
     epoch: FreshEpoch,
     /// The key that signs the invites of all rooms.
     invite_key: InviteKey,
+    /// The key that signs the links of files.
+    file_key: FileKey,
+    /// The content of files.
+    content: ContentStore,
+    /// The uploads that no message has yet.
+    uploads: Uploads,
     /// The state of the writer, for health checks and metrics.
     status: Arc<StoreStatus>,
     /// Counts commits and what waits for them.
@@ -177,6 +191,17 @@ impl Store {
         room_names::normalize(&mut connection)?;
         let epoch = FreshEpoch::new(schema::epoch(&connection)?);
         let invite_key = schema::invite_key(&connection)?;
+        let file_key = schema::file_key(&connection)?;
+        let content = ContentStore::beside(path);
+        let removed = content.sweep(&connection)?;
+        if removed > 0 {
+            tracing::info!(removed, "{removed} files that no message has were removed");
+        }
+        let limits = UploadLimits {
+            max_file_bytes: options.max_file_bytes,
+            disk_reserve: options.quota.disk_reserve,
+        };
+        let uploads = Uploads::open(&content.incoming(), limits)?;
         let readers = Readers::open(path, READERS, Some(lock))?;
         let searches = SearchPool::open(path)?;
         let status = Arc::default();
@@ -195,6 +220,9 @@ impl Store {
             search_within: SEARCH_WITHIN,
             epoch,
             invite_key,
+            file_key,
+            content,
+            uploads,
             status,
             metrics,
         })
@@ -223,7 +251,18 @@ impl Store {
         room: &RoomName,
         message: NewMessage,
     ) -> Result<Appended, StoreError> {
-        self.writer.append(room.clone(), message).await
+        let ids = message.draft.files.clone();
+        let files = match ids.is_empty() {
+            true => Some(Vec::new()),
+            false => self.uploads.finished(&ids, &message.from.id, room),
+        };
+        // Uploads of somebody else are not forgotten, whatever a message names.
+        let used = files.as_ref().map_or(Vec::new(), |_| ids);
+        let prepared = PreparedMessage { message, files };
+        let mut appended = self.writer.append(room.clone(), prepared).await?;
+        self.uploads.forget(&used);
+        self.file_key.sign([&mut appended.message]);
+        Ok(appended)
     }
 
     /// Changes a stored message. The change is durable when this returns.
@@ -231,7 +270,14 @@ impl Store {
     /// # Errors
     /// Nothing was changed; a retry is safe.
     pub async fn change(&self, room: &RoomName, change: Change) -> Result<Changed, StoreError> {
-        self.writer.change(room.clone(), change).await
+        let mut changed = self.writer.change(room.clone(), change).await?;
+        match &mut changed {
+            Changed::Applied(message) | Changed::Unchanged(message) => {
+                self.file_key.sign([message]);
+            }
+            Changed::Refused(_) => {}
+        }
+        Ok(changed)
     }
 
     /// Changes the authority of a room. The change is durable when this returns.
@@ -258,7 +304,10 @@ impl Store {
     ) -> Result<Page, StoreError> {
         let (room, query) = (room.clone(), query.to_owned());
         let search = move |connection: &_| search::search(connection, &room, &query, before, limit);
-        self.searches.run(self.search_within, search).await
+        self.searches
+            .run(self.search_within, search)
+            .await
+            .map(|page| self.signed(page))
     }
 
     /// The last changed messages, in the order of their last change.
@@ -270,6 +319,7 @@ impl Store {
         self.readers
             .run(move |connection| reader::changes(connection, &room, limit))
             .await
+            .map(|page| self.signed(page))
     }
 
     /// The newest messages before `before`, or of all; at most `limit`, oldest first.
@@ -286,6 +336,7 @@ impl Store {
         self.readers
             .run(move |connection| reader::page(connection, &room, before, limit))
             .await
+            .map(|page| self.signed(page))
     }
 
     /// The oldest messages after `seq`, at most `limit`.
@@ -302,6 +353,10 @@ impl Store {
         self.readers
             .run(move |connection| reader::after(connection, &room, seq, limit))
             .await
+            .map(|mut messages| {
+                self.file_key.sign(&mut messages);
+                messages
+            })
     }
 
     /// Epoch and newest `seq` of a room; nothing for a room without a stored message.
@@ -330,6 +385,53 @@ impl Store {
     /// epoch that a client received stays valid.
     pub fn fresh_epoch(&self) -> Epoch {
         self.epoch.get()
+    }
+
+    /// Gives the files of a page fresh links.
+    fn signed(&self, mut page: Page) -> Page {
+        self.file_key.sign(&mut page.messages);
+        page
+    }
+
+    /// The key that signs the links of files. The same as long as the database lives.
+    pub fn file_key(&self) -> &FileKey {
+        &self.file_key
+    }
+
+    /// The uploads that no message has yet.
+    pub fn uploads(&self) -> &Uploads {
+        &self.uploads
+    }
+
+    /// A stored file.
+    ///
+    /// # Errors
+    /// The database failed; a retry is safe.
+    pub async fn file(&self, id: FileId) -> Result<Option<StoredFile>, StoreError> {
+        self.readers
+            .run(move |connection| files::find(connection, &id))
+            .await
+    }
+
+    /// The path of the content of a stored file.
+    pub fn content_path(&self, hash: &ContentHash) -> PathBuf {
+        self.content.path(hash)
+    }
+
+    /// The stored bytes of the content of all files, and those of a room.
+    ///
+    /// # Errors
+    /// The database failed; a retry is safe.
+    pub async fn file_bytes(&self, room: &RoomName) -> Result<(u64, u64), StoreError> {
+        let room = room.clone();
+        self.readers
+            .run(move |connection| quota::file_bytes(connection, &room))
+            .await
+    }
+
+    /// The stored bytes of the content of all files, as of the last commit.
+    pub fn stored_file_bytes(&self) -> u64 {
+        self.status.stored_file_bytes()
     }
 
     /// The key that signs the invites of all rooms. The same as long as the database lives.

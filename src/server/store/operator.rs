@@ -401,7 +401,9 @@ mod tests {
         let undo = format!(
             "DROP TABLE operator; DROP TABLE operator_sessions; DROP TABLE operator_log;
              DROP TRIGGER authority_counted; ALTER TABLE rooms DROP COLUMN authority;
+             {};
              PRAGMA user_version = {}",
+            schema::WITHOUT_FILES,
             schema::OPERATOR_VERSION - 1
         );
         connection.execute_batch(&undo).expect("undone");

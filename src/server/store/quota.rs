@@ -36,6 +36,11 @@ pub struct Quota {
     /// backups need them. 64 MiB: twice the maximum size of the log. Public: 512 MiB, because a
     /// disk that strangers fill is looked at later.
     pub disk_reserve: u64,
+    /// Bytes of the content of the files of one room. 1 GiB: forty of the largest files. Public: 256
+    /// MiB.
+    pub room_file_bytes: u64,
+    /// Bytes of the content of all files. 8 GiB. Public: 4 GiB.
+    pub file_bytes: u64,
     /// Rooms with a row. 100,000 take some 10 MB and are listed in milliseconds. Public: 20,000.
     pub stored_rooms: u64,
 }
@@ -47,6 +52,8 @@ impl Quota {
             room_bytes: profile.choose(256, 64) * MIB,
             history_bytes: 8 * 1024 * MIB,
             disk_reserve: profile.choose(64, 512) * MIB,
+            room_file_bytes: profile.choose(1024, 256) * MIB,
+            file_bytes: profile.choose(8, 4) * 1024 * MIB,
             stored_rooms: profile.choose(100_000, 20_000),
         }
     }
@@ -107,6 +114,22 @@ pub struct Allowance {
 }
 
 impl Allowance {
+    /// The limit that refuses files of `more` bytes in a room; nothing if none does.
+    pub fn refuses_files(
+        self,
+        connection: &Connection,
+        room: &RoomName,
+        more: u64,
+    ) -> Result<Option<Full>, StoreError> {
+        match more {
+            0 => Ok(None),
+            more => {
+                let stored = file_bytes(connection, room)?;
+                Ok(self.quota.refuses_files(stored, more))
+            }
+        }
+    }
+
     /// The limit that refuses one more room; nothing if none does.
     pub fn refuses_room(self) -> Option<Full> {
         let most = self.quota.stored_rooms;
@@ -134,6 +157,21 @@ impl Allowance {
         } else {
             None
         })
+    }
+}
+
+impl Quota {
+    /// The limit that refuses files of `more` bytes where all rooms have files of `all` bytes and
+    /// this one of `room`; nothing if none does.
+    pub fn refuses_files(&self, (all, room): (u64, u64), more: u64) -> Option<Full> {
+        let over = |bytes: u64, bound| bound > 0 && bytes.saturating_add(more) > bound;
+        if over(room, self.room_file_bytes) {
+            Some(Full::Room)
+        } else if over(all, self.file_bytes) {
+            Some(Full::Server)
+        } else {
+            None
+        }
     }
 }
 
@@ -211,6 +249,22 @@ pub fn all_bytes(connection: &Connection) -> Result<u64, StoreError> {
     let mut select = connection.prepare_cached("SELECT bytes FROM usage")?;
     let bytes: Option<i64> = select.query_row([], |row| row.get(0)).optional()?;
     Ok(unsigned(bytes.unwrap_or(0)))
+}
+
+/// The stored bytes of the content of all files.
+pub fn all_file_bytes(connection: &Connection) -> Result<u64, StoreError> {
+    let mut select = connection.prepare_cached("SELECT file_bytes FROM usage")?;
+    let bytes: Option<i64> = select.query_row([], |row| row.get(0)).optional()?;
+    Ok(unsigned(bytes.unwrap_or(0)))
+}
+
+/// The stored bytes of the content of all files, and those of a room.
+pub fn file_bytes(connection: &Connection, room: &RoomName) -> Result<(u64, u64), StoreError> {
+    let mut select = connection.prepare_cached("SELECT file_bytes FROM rooms WHERE name = ?1")?;
+    let of_room: Option<i64> = select
+        .query_row([room.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok((all_file_bytes(connection)?, unsigned(of_room.unwrap_or(0))))
 }
 
 /// The number of stored rooms.

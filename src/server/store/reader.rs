@@ -1,7 +1,7 @@
 //! The reader pool: a few connections, each used by one blocking task at a time, and the queries of
 //! messages.
 
-use super::{Page, StoreError, lock::DataLock, schema};
+use super::{Page, StoreError, files, lock::DataLock, schema};
 use crate::protocol::{
     ChatMessage, ChatText, Emoji, Epoch, MessageId, Nickname, ParticipantId, Person, Reaction,
     RoomName, Seq,
@@ -15,10 +15,19 @@ use tokio::sync::Semaphore;
 
 /// The columns of a message, under the names by which [`message`] reads them.
 pub const COLUMNS: &str = "messages.id AS id, messages.seq AS seq, client_id, author, nickname, \
-                           messages.text AS text, at, reply_to, edited_at, changed";
+                           messages.text AS text, at, reply_to, edited_at, changed, \
+                           messages.files AS file_count";
 
-/// A message with its row id. Reactions are separate rows and not included.
-pub type MessageRow = (i64, ChatMessage);
+/// A message without what has rows of its own.
+#[derive(Debug)]
+pub struct MessageRow {
+    /// The row id of the message.
+    id: i64,
+    /// The message without reactions and files.
+    message: ChatMessage,
+    /// Whether the message has files.
+    has_files: bool,
+}
 
 /// A pool of connections. A task waits while all of them are in use. Cloning is cheap.
 #[derive(Clone)]
@@ -113,7 +122,7 @@ pub fn page(
         message,
     )?;
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
-    let mut page = with_reactions(connection, rows, limit)?;
+    let mut page = complete(connection, rows, limit)?;
     page.messages.reverse();
     Ok(page)
 }
@@ -123,8 +132,8 @@ pub fn seq_before(before: Option<Seq>) -> i64 {
     before.map_or(i64::MAX, |seq| i64::try_from(seq).unwrap_or(i64::MAX))
 }
 
-/// Truncates rows to `limit`, sets `more`, and adds the reactions.
-pub fn with_reactions(
+/// Truncates rows to `limit`, sets `more`, and adds the reactions and files.
+pub fn complete(
     connection: &Connection,
     mut rows: Vec<MessageRow>,
     limit: u32,
@@ -132,10 +141,16 @@ pub fn with_reactions(
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let mut messages = Vec::with_capacity(rows.len());
-    for (id, mut message) in rows {
+    for row in rows {
+        let MessageRow {
+            id, mut message, ..
+        } = row;
         // Only changed messages can have reactions.
         if message.changed > 0 {
             message.reactions = reactions(connection, id)?;
+        }
+        if row.has_files {
+            message.files = files::of_message(connection, id)?;
         }
         messages.push(message);
     }
@@ -175,7 +190,7 @@ pub fn by_row(connection: &Connection, id: i64) -> Result<Option<ChatMessage>, S
     let query = format!("SELECT {COLUMNS} FROM messages WHERE messages.id = ?1");
     let mut statement = connection.prepare_cached(&query)?;
     let row = statement.query_row([id], message).optional()?;
-    let page = with_reactions(connection, row.into_iter().collect(), 1)?;
+    let page = complete(connection, row.into_iter().collect(), 1)?;
     Ok(page.messages.into_iter().next())
 }
 
@@ -189,7 +204,7 @@ pub fn changes(connection: &Connection, room: &RoomName, limit: u32) -> Result<P
     let mut statement = connection.prepare_cached(&query)?;
     let rows = statement.query_map(params![room.as_str(), i64::from(limit) + 1], message)?;
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
-    let mut page = with_reactions(connection, rows, limit)?;
+    let mut page = complete(connection, rows, limit)?;
     page.messages.reverse();
     Ok(page)
 }
@@ -210,7 +225,7 @@ pub fn after(
     let mut statement = connection.prepare_cached(&query)?;
     let rows = statement.query_map(params![room.as_str(), seq, limit], message)?;
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
-    Ok(with_reactions(connection, rows, limit)?.messages)
+    Ok(complete(connection, rows, limit)?.messages)
 }
 
 /// Epoch and newest `seq` of a stored room.
@@ -251,12 +266,17 @@ pub fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
         ),
         text: (!text.is_empty()).then(|| ChatText::from_stored(&text)),
         at: stored_number(row, "at")?,
+        files: Vec::new(),
         reply_to: stored_uuid(row, "reply_to")?.map(MessageId),
         edited_at: row.get_ref("edited_at")?.as_i64().ok(),
         reactions: Vec::new(),
         changed: stored_number(row, "changed")?.unsigned_abs(),
     };
-    Ok((id, message))
+    Ok(MessageRow {
+        id,
+        message,
+        has_files: stored_number(row, "file_count")? > 0,
+    })
 }
 
 /// A column as text, whatever its type.

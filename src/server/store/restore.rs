@@ -7,7 +7,9 @@
 use super::{
     StoreError,
     backup::copy,
+    content::ContentStore,
     file::{FileError, NewFile, directory, refuse_database, sync, with_suffix},
+    file_parts,
     lock::DataLock,
     rights::{make_directory, make_private},
     schema, schema_check,
@@ -19,6 +21,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Ends the name of the directory with the files of a former database.
+const FILES_SUFFIX: &str = ".files";
+
 /// The contents of the restored database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restored {
@@ -26,11 +31,14 @@ pub struct Restored {
     pub rooms: u64,
     /// The number of messages.
     pub messages: u64,
-    /// The path of the former database, if there was one.
+    /// The path of the former database, if there was one. Its files are beside it, in a directory
+    /// whose name ends in `.files`.
     pub former: Option<PathBuf>,
+    /// The number of contents of files that are neither in the backup nor beside it.
+    pub missing_files: u64,
 }
 
-/// Replaces the database by a backup. No server may run on it.
+/// Replaces the database by a backup, and adds the content of its files. No server may run on it.
 ///
 /// # Errors
 /// Any [`FileError`]; the database is unchanged.
@@ -48,13 +56,27 @@ pub fn restore(database: &Path, file: &Path) -> Result<Restored, FileError> {
     copy(&source, new.path()).map_err(not_noom(file))?;
     let (rooms, messages) = prepare(new.path(), file)?;
     let model = if database.exists() { database } else { home };
+    let content = ContentStore::beside(database);
+    let beside = ContentStore::beside(file);
+    let of_former = ContentStore::at(with_suffix(file, FILES_SUFFIX));
+    // Kept first, because the next start removes what the restored database does not have.
+    let former_content = content.all().map_err(FileError::io(content.root()))?;
+    let missing_files = file_parts::extract(new.path(), &content, &[of_former, beside], file)?;
+    file_parts::give_to_owner_of(&content, model).map_err(FileError::io(content.root()))?;
     new.give_to_owner_of(model);
     let former = link_former(database)?;
+    if let Some(former) = &former
+        && !former_content.is_empty()
+    {
+        let root = with_suffix(former, FILES_SUFFIX);
+        file_parts::keep(&content, &root, &former_content).map_err(FileError::io(&root))?;
+    }
     new.persist()?;
     Ok(Restored {
         rooms,
         messages,
         former,
+        missing_files,
     })
 }
 

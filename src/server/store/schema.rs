@@ -3,7 +3,7 @@
 use super::{StoreError, checkpoint::WAL_KEPT_BYTES, operator, schema_check::harden};
 use crate::{
     protocol::{Epoch, RoomName},
-    server::{identity::new_epoch, invites::InviteKey},
+    server::{files::FileKey, identity::new_epoch, invites::InviteKey},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
@@ -14,6 +14,8 @@ pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The key in `meta` of the secret that signs invites.
 const INVITE_KEY: &str = "invite_key";
+/// The key in `meta` of the secret that signs the links of files.
+const FILE_KEY: &str = "file_key";
 
 /// The schema of version 1, created by the first migration.
 pub(super) const FIRST_VERSION: &str = "
@@ -115,6 +117,71 @@ const OPERATOR: &str = "
     );
 ";
 
+/// The version of the database that has the tables of files.
+pub(super) const FILES_VERSION: i64 = 9;
+
+/// Bytes that a file counts besides its name and its content. [`FILES`] repeats the value.
+pub(super) const FILE_ROW_BYTES: u64 = 256;
+
+/// The files of messages. Triggers count their bytes, the content apart from the rows, and note the
+/// content of deleted rows for [`super::content`]. `file_parts` is empty except in a backup, which
+/// holds the content there.
+const FILES: &str = "
+    ALTER TABLE messages ADD COLUMN files INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rooms ADD COLUMN file_bytes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE usage ADD COLUMN file_bytes INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE files (
+        id         TEXT PRIMARY KEY,
+        message_id INTEGER NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
+        place      INTEGER NOT NULL,
+        hash       TEXT NOT NULL,
+        size       INTEGER NOT NULL,
+        media_type TEXT NOT NULL,
+        name       TEXT NOT NULL,
+        width      INTEGER,
+        height     INTEGER
+    ) WITHOUT ROWID;
+    CREATE INDEX files_of_message ON files (message_id);
+    CREATE INDEX files_of_hash ON files (hash);
+    CREATE TABLE removed_files (hash TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE file_parts (
+        hash  TEXT NOT NULL,
+        part  INTEGER NOT NULL,
+        bytes BLOB NOT NULL,
+        PRIMARY KEY (hash, part)
+    );
+    CREATE TRIGGER room_files_counted AFTER UPDATE OF file_bytes ON rooms BEGIN
+        UPDATE usage SET file_bytes = file_bytes + new.file_bytes - old.file_bytes;
+    END;
+    CREATE TRIGGER files_counted AFTER INSERT ON files BEGIN
+        UPDATE rooms SET bytes = bytes + 256 + octet_length(new.name),
+            file_bytes = file_bytes + new.size
+        WHERE id = (SELECT room_id FROM messages WHERE id = new.message_id);
+    END;
+    CREATE TRIGGER files_uncounted AFTER DELETE ON files BEGIN
+        UPDATE rooms SET bytes = bytes - 256 - octet_length(old.name),
+            file_bytes = file_bytes - old.size
+        WHERE id = (SELECT room_id FROM messages WHERE id = old.message_id);
+        INSERT OR IGNORE INTO removed_files (hash) VALUES (old.hash);
+    END;
+    CREATE TRIGGER files_forgotten BEFORE DELETE ON messages BEGIN
+        DELETE FROM files WHERE message_id = old.id;
+    END;
+";
+
+/// Undoes [`FILES`] in a database without files.
+#[cfg(test)]
+pub(super) const WITHOUT_FILES: &str = "
+    DROP TRIGGER files_forgotten;
+    DROP TRIGGER room_files_counted;
+    DROP TABLE files;
+    DROP TABLE removed_files;
+    DROP TABLE file_parts;
+    ALTER TABLE messages DROP COLUMN files;
+    ALTER TABLE rooms DROP COLUMN file_bytes;
+    ALTER TABLE usage DROP COLUMN file_bytes
+";
+
 /// Who may do what in each room, as the JSON of [`crate::server::authority::Authority`]; empty for
 /// the default. A trigger counts its bytes.
 const AUTHORITY: &str = "
@@ -128,7 +195,7 @@ const AUTHORITY: &str = "
 
 /// The migrations. Each takes the database from the version that is its index to the next version.
 /// A released migration never changes.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     FIRST_VERSION,
     // A message has a row id, to which the search index refers, the times of its changes, and
     // reactions.
@@ -197,6 +264,7 @@ const MIGRATIONS: [&str; 8] = [
 ",
     OPERATOR,
     AUTHORITY,
+    FILES,
 ];
 
 /// Opens a connection to read and write.
@@ -308,17 +376,27 @@ pub fn epoch(connection: &Connection) -> Result<Epoch, StoreError> {
 /// backup keeps it, so that links stay valid after a restore. A damaged key is replaced: the links of
 /// before are refused, and hosts make others.
 pub fn invite_key(connection: &Connection) -> Result<InviteKey, StoreError> {
-    let stored = read_meta(connection, INVITE_KEY)?.and_then(|text| {
+    Ok(InviteKey::new(secret(connection, INVITE_KEY)?))
+}
+
+/// The key of this database's links of files, drawn at random by the first version that knows files.
+pub fn file_key(connection: &Connection) -> Result<FileKey, StoreError> {
+    Ok(FileKey::new(secret(connection, FILE_KEY)?))
+}
+
+/// The 32 secret bytes under a key of `meta`. Missing or damaged ones are drawn at random.
+fn secret(connection: &Connection, key: &str) -> Result<[u8; 32], StoreError> {
+    let stored = read_meta(connection, key)?.and_then(|text| {
         let secret = BASE64_STANDARD.decode(text).ok()?;
         secret.try_into().ok()
     });
     if let Some(secret) = stored {
-        return Ok(InviteKey::new(secret));
+        return Ok(secret);
     }
     let secret = rand::random::<[u8; 32]>();
     let insert = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)";
-    connection.execute(insert, [INVITE_KEY, &BASE64_STANDARD.encode(secret)])?;
-    Ok(InviteKey::new(secret))
+    connection.execute(insert, [key, &BASE64_STANDARD.encode(secret)])?;
+    Ok(secret)
 }
 
 /// A value of the table `meta`.

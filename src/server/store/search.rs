@@ -35,6 +35,12 @@ const CANDIDATES: &str = "FROM words CROSS JOIN messages ON messages.id = words.
      WHERE words MATCH ?1 AND words.rowid <= ?2 AND messages.room_id = ?3
      ORDER BY words.rowid DESC";
 
+/// What a message is found by: its text and the names of its files.
+const WORDS: &str = "CASE WHEN messages.files > 0 THEN messages.text || coalesce(
+        (SELECT char(10) || group_concat(name, char(10)) FROM files
+         WHERE message_id = messages.id), '')
+     ELSE messages.text END";
+
 /// Whether a character is its own lower case and the lower case of no other: digits, and the
 /// scripts of East Asia. Five times as fast as Unicode's tables, with which a test compares it.
 fn has_no_case(c: char) -> bool {
@@ -161,14 +167,14 @@ struct Matches {
 }
 
 impl Matches {
-    /// Adds a row of [`reader::COLUMNS`] if its text contains every word. `text_column` is the
-    /// index of the column `text`, resolved once for all rows.
+    /// Adds a row of [`reader::COLUMNS`] if its words contain every word of the query. `words_column`
+    /// is the index of the column with [`WORDS`], resolved once for all rows.
     fn push_if_match(
         &mut self,
         row: &rusqlite::Row<'_>,
-        text_column: usize,
+        words_column: usize,
     ) -> rusqlite::Result<()> {
-        let text = match row.get_ref(text_column)? {
+        let text = match row.get_ref(words_column)? {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes),
             ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => return Ok(()),
         };
@@ -215,7 +221,7 @@ pub fn search(
             search_index(&snapshot, &expression, room_id, newest, &mut matches)?;
         }
     }
-    reader::with_reactions(&snapshot, matches.rows, limit)
+    reader::complete(&snapshot, matches.rows, limit)
 }
 
 /// Compares the messages of a room that are newer than the row `indexed` with the query; newest
@@ -228,10 +234,12 @@ fn scan(
     matches: &mut Matches,
 ) -> Result<(), StoreError> {
     let columns = reader::COLUMNS;
-    let query =
-        format!("SELECT {columns} FROM messages WHERE room_id = ?1 AND seq < ?2 ORDER BY seq DESC");
+    let query = format!(
+        "SELECT {columns}, {WORDS} AS words FROM messages
+         WHERE room_id = ?1 AND seq < ?2 ORDER BY seq DESC"
+    );
     let mut select = connection.prepare_cached(&query)?;
-    let (id, text) = (select.column_index("id")?, select.column_index("text")?);
+    let (id, text) = (select.column_index("id")?, select.column_index("words")?);
     let mut rows = select.query(params![room_id, reader::seq_before(before)])?;
     while !matches.is_complete()
         && let Some(row) = rows.next()?
@@ -250,9 +258,9 @@ fn search_index(
     newest: i64,
     matches: &mut Matches,
 ) -> Result<(), StoreError> {
-    let query = format!("SELECT {} {CANDIDATES}", reader::COLUMNS);
+    let query = format!("SELECT {}, {WORDS} AS words {CANDIDATES}", reader::COLUMNS);
     let mut select = connection.prepare_cached(&query)?;
-    let text = select.column_index("text")?;
+    let text = select.column_index("words")?;
     let mut rows = select.query(params![expression, newest, room_id])?;
     while !matches.is_complete()
         && let Some(row) = rows.next()?
@@ -294,21 +302,19 @@ pub fn max_unindexed(connection: &Connection) -> Result<usize, StoreError> {
     Ok(usize::try_from(unindexed).unwrap_or(0))
 }
 
-/// Updates the index after the text of a message has changed. A message that is not indexed yet
-/// needs no update.
-pub fn reindex(
-    transaction: &Transaction<'_>,
-    room_id: i64,
-    id: i64,
-    text: &str,
-) -> Result<(), StoreError> {
+/// Updates the index after the text or the files of a message have changed. A message that is not
+/// indexed yet needs no update.
+pub fn reindex(transaction: &Transaction<'_>, room_id: i64, id: i64) -> Result<(), StoreError> {
     cleanup::request(transaction)?;
     if id > newest_indexed(transaction)? {
         return Ok(());
     }
     let delete = "DELETE FROM words WHERE rowid = ?1";
     transaction.prepare_cached(delete)?.execute([id])?;
-    index(transaction, room_id, id, text)
+    let query = format!("SELECT {WORDS} AS words FROM messages WHERE id = ?1");
+    let mut select = transaction.prepare_cached(&query)?;
+    let words = select.query_row([id], |row| reader::stored_text(row, "words"))?;
+    index(transaction, room_id, id, &words)
 }
 
 /// Indexes a message. A message without a bigram is not inserted; only [`scan`] finds it.
@@ -332,14 +338,16 @@ fn index(
 pub fn index_next(connection: &mut Connection, limit: usize) -> Result<usize, StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut newest = newest_indexed(&transaction)?;
-    let query = "SELECT id, room_id, text FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2";
+    let query = format!(
+        "SELECT id, room_id, {WORDS} AS words FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2"
+    );
     let mut count = 0;
     {
-        let mut select = transaction.prepare_cached(query)?;
+        let mut select = transaction.prepare_cached(&query)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut rows = select.query(params![newest, limit])?;
         while let Some(row) = rows.next()? {
-            let text = reader::stored_text(row, "text")?;
+            let text = reader::stored_text(row, "words")?;
             newest = row.get("id")?;
             index(&transaction, row.get("room_id")?, newest, &text)?;
             count += 1;
@@ -366,17 +374,19 @@ pub fn renormalize_next(connection: &mut Connection) -> Result<bool, StoreError>
         return Ok(false);
     };
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let query = "SELECT id, room_id, text FROM messages WHERE id > ?1 AND id <= ?2
-                 ORDER BY id LIMIT ?3";
+    let query = format!(
+        "SELECT id, room_id, {WORDS} AS words FROM messages WHERE id > ?1 AND id <= ?2
+         ORDER BY id LIMIT ?3"
+    );
     let (mut count, mut rewritten, mut newest) = (0, 0, from);
     {
-        let mut select = transaction.prepare_cached(query)?;
+        let mut select = transaction.prepare_cached(&query)?;
         let limit = i64::try_from(RENORMALIZE_READS).unwrap_or(i64::MAX);
         let mut rows = select.query(params![from, to, limit])?;
         while rewritten < RENORMALIZE_WRITES
             && let Some(row) = rows.next()?
         {
-            let text = reader::stored_text(row, "text")?;
+            let text = reader::stored_text(row, "words")?;
             newest = row.get("id")?;
             count += 1;
             if matches!(composed(&text), Cow::Owned(_)) {

@@ -39,6 +39,8 @@ pub struct FailedCommit {
 pub struct StoreStatus {
     /// The stored bytes of all rooms, as of the last commit.
     stored_bytes: AtomicU64,
+    /// The stored bytes of the content of all files, as of the last commit.
+    stored_file_bytes: AtomicU64,
     /// The number of stored rooms, as of the last commit.
     stored_rooms: AtomicU64,
     /// The failed commits.
@@ -63,6 +65,16 @@ impl StoreStatus {
     /// Sets the stored bytes.
     pub fn set_stored_bytes(&self, bytes: u64) {
         self.stored_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The stored bytes of the content of all files, as of the last commit.
+    pub fn stored_file_bytes(&self) -> u64 {
+        self.stored_file_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Sets the stored bytes of the content of all files.
+    pub fn set_stored_file_bytes(&self, bytes: u64) {
+        self.stored_file_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// The number of stored rooms, as of the last commit.

@@ -19,6 +19,7 @@ pub(super) fn message(id: u128, text: &str) -> NewMessage {
             id: MessageId(uuid::Uuid::from_u128(id)),
             text: ChatText::parse(text).expect("valid"),
             reply_to: None,
+            files: Vec::new(),
         },
         from: Person::new(
             participant_id(&new_session_token()),
@@ -467,6 +468,7 @@ async fn of_many_rooms_that_begin_in_one_commit_as_many_are_stored_as_may_be() {
         ..Quota::default()
     };
     let options = StoreOptions {
+        max_file_bytes: 0,
         quota,
         ..StoreOptions::default()
     };

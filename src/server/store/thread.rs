@@ -14,15 +14,16 @@ use super::{
     change::{self, Changed, Edit},
     checkpoint::{Checkpointer, check},
     cleanup::Cleanup,
+    content::ContentStore,
     file::directory,
     forget::{Forgotten, forget},
     operator,
-    quota::{self, Allowance, Full, Quota, QuotaGuard},
+    quota::{self, Allowance, Quota, QuotaGuard},
     record::{Recorded, record},
     schema, search,
     status::StoreStatus,
     sweep, sweep_record,
-    writer::{GroupedJob, Job, JobQueue, Received},
+    writer::{GroupedJob, Job, JobQueue, PreparedMessage, Received},
 };
 use crate::{
     protocol::{Epoch, RoomName},
@@ -75,6 +76,8 @@ pub struct WriterThread {
     index_at: Instant,
     /// Erases deleted text.
     cleanup: Cleanup,
+    /// The content of files.
+    content: ContentStore,
 }
 
 impl WriterThread {
@@ -91,6 +94,7 @@ impl WriterThread {
         let thread = Self {
             checkpointer: Checkpointer::new(&connection),
             cleanup: Cleanup::new(&connection),
+            content: ContentStore::beside(&database),
             quota: QuotaGuard::new(quota, directory(&database).to_owned(), stored_rooms),
             status,
             metrics,
@@ -121,6 +125,7 @@ impl WriterThread {
                 Job::Check(answer) => drop(answer.send(self.store(0, check))),
                 Job::Delete(rows, answer) => {
                     let done = self.store(0, |connection| sweep::delete(connection, &rows));
+                    self.free_removed();
                     self.update_stored_bytes();
                     self.cleanup.requested(Instant::now());
                     let _ = answer.send(done);
@@ -247,9 +252,14 @@ impl WriterThread {
         let epoch = self.epoch.get();
         let started = Instant::now();
         let allowance = self.quota.allowance();
+        let content = self.content.clone();
         let outcome = self.store(group.len(), |connection| {
-            commit(connection, &group, &epoch, allowance)
+            commit(connection, &group, (&epoch, &content), allowance)
         });
+        match &outcome {
+            Ok(_) => self.free_removed(),
+            Err(_) => self.take_back(&group),
+        }
         self.metrics
             .commit_seconds
             .observe(started.elapsed().as_secs_f64());
@@ -277,8 +287,8 @@ impl WriterThread {
                 (GroupedJob::Append(_, _, answer), Some(Outcome::Appended(row))) => {
                     drop(answer.send(Ok(row)));
                 }
-                (GroupedJob::Append(_, _, answer), Some(Outcome::Full(full))) => {
-                    drop(answer.send(Err(full.into())));
+                (GroupedJob::Append(_, _, answer), Some(Outcome::Refused(error))) => {
+                    drop(answer.send(Err(error)));
                 }
                 (
                     GroupedJob::Append(_, _, answer),
@@ -291,7 +301,7 @@ impl WriterThread {
                 }
                 (
                     GroupedJob::Change(_, _, answer),
-                    Some(Outcome::Appended(_) | Outcome::Full(_) | Outcome::Recorded(_)) | None,
+                    Some(Outcome::Appended(_) | Outcome::Refused(_) | Outcome::Recorded(_)) | None,
                 ) => {
                     drop(answer.send(Err(failed())));
                 }
@@ -300,7 +310,7 @@ impl WriterThread {
                 }
                 (
                     GroupedJob::Record(_, _, answer),
-                    Some(Outcome::Appended(_) | Outcome::Full(_) | Outcome::Changed(_)) | None,
+                    Some(Outcome::Appended(_) | Outcome::Refused(_) | Outcome::Changed(_)) | None,
                 ) => {
                     drop(answer.send(Err(failed())));
                 }
@@ -332,6 +342,41 @@ impl WriterThread {
     fn update_stored_bytes(&self) {
         if let Ok(bytes) = quota::all_bytes(&self.connection) {
             self.status.set_stored_bytes(bytes);
+        }
+        if let Ok(bytes) = quota::all_file_bytes(&self.connection) {
+            self.status.set_stored_file_bytes(bytes);
+        }
+    }
+
+    /// Removes the content of files whose rows were deleted. What cannot be removed stays noted.
+    fn free_removed(&self) {
+        loop {
+            match self.content.free_removed(&self.connection) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "the content of deleted files is removed later");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Removes content that was placed for a transaction that failed. What cannot be removed stays
+    /// until the next start.
+    fn take_back(&self, group: &[GroupedJob]) {
+        for job in group {
+            let GroupedJob::Append(_, PreparedMessage { files, .. }, _) = job else {
+                continue;
+            };
+            for file in files.iter().flatten() {
+                let taken_back = self
+                    .content
+                    .remove_unreferenced(&self.connection, &file.hash);
+                if let Err(error) = taken_back {
+                    tracing::debug!(%error, "a file without a message is removed later");
+                }
+            }
         }
     }
 
@@ -404,8 +449,8 @@ fn collect_group(
 enum Outcome {
     /// The message is stored.
     Appended(Appended),
-    /// The message exceeds the quota.
-    Full(Full),
+    /// The message exceeds the quota, or lacks a file.
+    Refused(StoreError),
     /// The outcome of a change.
     Changed(Changed),
     /// The outcome of a change of an authority.
@@ -417,7 +462,7 @@ enum Outcome {
 fn commit(
     connection: &mut Connection,
     group: &[GroupedJob],
-    epoch: &Epoch,
+    (epoch, content): (&Epoch, &ContentStore),
     mut allowance: Allowance,
 ) -> Result<(Vec<Outcome>, u64), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -425,9 +470,13 @@ fn commit(
     for job in group {
         done.push(match job {
             GroupedJob::Append(room, message, _) => {
-                match append(&transaction, room, message, epoch, &mut allowance) {
+                let place = (epoch, content);
+                match append(&transaction, room, message, place, &mut allowance) {
                     // Nothing was written for this job; the others are stored.
-                    Err(StoreError::Full(full)) => Outcome::Full(full),
+                    Err(
+                        error
+                        @ (StoreError::Full(_) | StoreError::NoSuchFile | StoreError::File(_)),
+                    ) => Outcome::Refused(error),
                     appended => Outcome::Appended(appended?),
                 }
             }

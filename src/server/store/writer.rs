@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     protocol::{Epoch, RoomName},
-    server::{limits::WRITER_QUEUE, metrics::StoreMetrics},
+    server::{files::UploadedFile, limits::WRITER_QUEUE, metrics::StoreMetrics},
 };
 use rusqlite::Connection;
 use std::{
@@ -24,10 +24,18 @@ use tokio::sync::{oneshot, watch};
 /// The reply channel of a job.
 pub type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
+/// A message with the uploads that become its files.
+pub struct PreparedMessage {
+    /// The message, which names its files by their ids.
+    pub message: NewMessage,
+    /// Its files; nothing if one of them is not there.
+    pub files: Option<Vec<UploadedFile>>,
+}
+
 /// A write of people, which may share its transaction with others.
 pub enum GroupedJob {
     /// Append a message.
-    Append(RoomName, NewMessage, Answer<Appended>),
+    Append(RoomName, PreparedMessage, Answer<Appended>),
     /// Change a stored message.
     Change(RoomName, Change, Answer<Changed>),
     /// Change the authority of a room.
@@ -120,7 +128,7 @@ impl Writer {
     pub async fn append(
         &self,
         room: RoomName,
-        message: NewMessage,
+        message: PreparedMessage,
     ) -> Result<Appended, StoreError> {
         self.ask(|answer| Job::Grouped(GroupedJob::Append(room, message, answer)))
             .await

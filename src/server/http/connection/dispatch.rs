@@ -5,8 +5,8 @@ use crate::{
     protocol::{
         ChatDraft, ChatText, ClientMessage, CloseCode, Decoded, Emoji, ErrorCode, HISTORY_PAGE,
         InviteDraft, JoinRequest, MAX_ANNOUNCEMENT_CHARS, MAX_HISTORY_PAGE, MAX_INVITE_LASTS_S,
-        MAX_INVITE_USES, MAX_REASON_CHARS, MediaOffer, MessageId, NameError, Nickname, Obstacle,
-        RoomName, RoomPassword, RoomSettings, Seq, ServerMessage, decode,
+        MAX_INVITE_USES, MAX_MESSAGE_FILES, MAX_REASON_CHARS, MediaOffer, MessageId, NameError,
+        Nickname, Obstacle, RoomName, RoomPassword, RoomSettings, Seq, ServerMessage, decode,
     },
     server::{
         entry::{CheckedEntry, Shown, parse_text},
@@ -400,6 +400,9 @@ fn request(message: ClientMessage) -> Result<RoomRequest, ErrorCode> {
     let change = |id, edit| RoomRequest::Chat(ChatRequest::Change { id, edit });
     Ok(match message {
         ClientMessage::Chat(draft) => {
+            if draft.files.len() > MAX_MESSAGE_FILES {
+                return Err(ErrorCode::TooManyFiles);
+            }
             let draft = draft.parse().map_err(chat_error)?;
             RoomRequest::Chat(ChatRequest::Send(draft))
         }

@@ -166,6 +166,16 @@ request_kinds! {
     /// Tests at `/check`, each of which moves at most 18 MiB.
     Check = "checks", Hour,
         private: [60, 10] of [2_000, 200], public: [20, 5] of [600, 60];
+    /// Uploads that begin.
+    Upload = "uploads", Second,
+        private: [2, 60] of [100, 1_000], public: [1, 30] of [50, 500];
+    /// Bytes of these uploads, counted when they begin.
+    UploadBytes = "upload-bytes", Hour,
+        private: [2048 * MIB, 1024 * MIB] of none,
+        public: [256 * MIB, 256 * MIB] of [2048 * MIB, 2048 * MIB];
+    /// Requests for kept files.
+    Download = "downloads", Second,
+        private: [50, 500] of none, public: [20, 200] of none;
     /// Bytes that the TURN server relays for a client, both ways together: 200 Mbit/s for a school
     /// behind one address, 40 Mbit/s for four people with full video.
     RelayBytes = "relay-bytes", Second,

@@ -58,6 +58,13 @@ pub enum RoomMessage {
         /// Receives whether they have entered.
         reply: oneshot::Sender<bool>,
     },
+    /// Somebody wants to upload a file for the room.
+    MayUpload {
+        /// The participant who asks.
+        id: ParticipantId,
+        /// Receives whether they may.
+        reply: oneshot::Sender<Result<(), ErrorCode>>,
+    },
     /// Somebody shows a password, which is verified outside the room.
     Password(oneshot::Sender<Option<PasswordHash>>),
     /// Somebody with a page without script asks to enter.

@@ -134,6 +134,7 @@ fn refuse_all(
             // A page reads the store itself, and a room without members gets no commands.
             RoomMessage::Snapshot { .. }
             | RoomMessage::IsHere { .. }
+            | RoomMessage::MayUpload { .. }
             | RoomMessage::VisitStatus { .. }
             | RoomMessage::Command(_)
             | RoomMessage::Operator { .. }
@@ -232,10 +233,16 @@ impl Actor {
             }
             RoomMessage::Snapshot { reader, reply } => {
                 let is_visible = self.room.is_visible_to(reader.as_ref(), now());
-                let _ = reply.send(is_visible.then(|| self.room.snapshot()));
+                let mut snapshot = is_visible.then(|| self.room.snapshot());
+                let messages = snapshot.iter_mut().flat_map(|seen| &mut seen.messages);
+                self.rooms.inner.store.file_key().sign(messages);
+                let _ = reply.send(snapshot);
             }
             RoomMessage::IsHere { id, reply } => {
                 let _ = reply.send(self.room.is_here(&id));
+            }
+            RoomMessage::MayUpload { id, reply } => {
+                let _ = reply.send(self.room.authorize_upload(&id));
             }
             RoomMessage::Password(reply) => drop(reply.send(self.room.password())),
             RoomMessage::Visit { visitor, reply } => {
@@ -355,10 +362,15 @@ impl Actor {
                 mut message,
             } => {
                 self.add_relays(connection, &mut message);
+                self.sign_links(&mut message);
                 slow.extend(self.connections.send(connection, &message));
             }
-            Effect::Broadcast { message, except } => {
+            Effect::Broadcast {
+                mut message,
+                except,
+            } => {
                 self.revoke_relays(&message);
+                self.sign_links(&mut message);
                 slow.extend(self.connections.broadcast(&message, except));
             }
             Effect::Relay { from, to, message } => {
@@ -472,6 +484,12 @@ impl Actor {
         {
             ice_servers.extend(relays.servers(&self.name, id));
         }
+    }
+
+    /// Gives the files of messages fresh links: the room has kept the messages for a while.
+    fn sign_links(&self, message: &mut ServerMessage) {
+        let key = self.rooms.inner.store.file_key();
+        key.sign(message.chat_messages_mut());
     }
 
     /// Revokes the relay credentials of a person who left the call or is not expected back.

@@ -10,7 +10,7 @@
 
 use super::{message::RoomMessage, registry::Rooms};
 use crate::{
-    protocol::RoomName,
+    protocol::{ErrorCode, ParticipantId, RoomName},
     server::{
         authority::Authority,
         clock::Moment,
@@ -53,6 +53,23 @@ impl Rooms {
             Found::Open(_) | Found::Stored(_) => Ok(true),
             Found::Nothing => Ok(false),
         }
+    }
+
+    /// Whether a participant may upload a file for a room. Everybody who has not entered gets the
+    /// same answer, whether or not there is such a room.
+    ///
+    /// # Errors
+    /// Why they may not.
+    pub async fn may_upload(&self, name: &RoomName, id: &ParticipantId) -> Result<(), ErrorCode> {
+        let mailbox = {
+            let open = self.lock();
+            open.rooms.get(name).map(|entry| entry.mailbox.clone())
+        };
+        let mailbox = mailbox.ok_or(ErrorCode::NotJoined)?;
+        let (reply, replied) = oneshot::channel();
+        let id = id.clone();
+        let _ = mailbox.send(RoomMessage::MayUpload { id, reply }).await;
+        replied.await.unwrap_or(Err(ErrorCode::NotJoined))
     }
 
     /// A room as a reader sees it; nothing if there is none for the reader.

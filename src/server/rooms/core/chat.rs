@@ -10,7 +10,7 @@ use crate::{
     protocol::{ChatDraft, ErrorCode, MessageId, Person, ServerMessage},
     server::{
         error::refusal,
-        limits::{ENVELOPE_BYTES, REACTIONS_BYTES, ROOM_PENDING},
+        limits::{ATTACHMENT_BYTES, ENVELOPE_BYTES, REACTIONS_BYTES, ROOM_PENDING},
         net::Network,
         rooms::RoomError,
         store::{Appended, Change, Changed, Edit, NewMessage},
@@ -32,7 +32,7 @@ impl Room {
     ) -> Vec<Effect> {
         match request {
             ChatRequest::Send(draft) => {
-                if !self.try_spend(index, text_cost(draft.text.as_str()), now) {
+                if !self.try_spend(index, draft_cost(&draft), now) {
                     return vec![refuse_message(
                         connection,
                         draft.id,
@@ -70,11 +70,12 @@ impl Room {
         draft: ChatDraft,
         now: Now,
     ) -> Vec<Effect> {
-        if let Err(error) = self.authorize_post(&from.id, network, now) {
+        let shares = !draft.files.is_empty();
+        if let Err(error) = self.authorize_post(&from.id, network, shares, now) {
             let result = Err(error);
             return vec![Effect::AnswerForm { request_id, result }];
         }
-        let cost = text_cost(draft.text.as_str());
+        let cost = draft_cost(&draft);
         if !self.broadcast_budget.try_take(cost, now.instant) {
             let result = Err(RoomError::TooManyMessages);
             return vec![Effect::AnswerForm { request_id, result }];
@@ -229,6 +230,11 @@ impl Room {
 /// Bytes that a text costs each receiver.
 fn text_cost(text: &str) -> usize {
     json_len(text) + ENVELOPE_BYTES
+}
+
+/// Bytes that a message costs each receiver, at most.
+fn draft_cost(draft: &ChatDraft) -> usize {
+    text_cost(draft.text.as_str()) + draft.files.len() * ATTACHMENT_BYTES
 }
 
 /// Bytes that a change costs each receiver, at most. An edit is sent together with the reactions

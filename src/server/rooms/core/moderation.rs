@@ -173,13 +173,29 @@ impl Room {
             return Err(ErrorCode::NoSuchPerson);
         }
         let target = target.map(|id| self.role_of(id));
-        match self.may(index, action, target) {
+        let may_share = !shares_files(request) || self.may(index, Action::ShareFiles, None);
+        match self.may(index, action, target) && may_share {
             true => Ok(()),
             false => Err(ErrorCode::NotAllowed),
         }
     }
 
-    /// Decides whether the author of a plain form, who need not be here, may write.
+    /// Decides whether somebody may upload files to send here: a participant who has entered and may
+    /// write.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotJoined`] or [`ErrorCode::NotAllowed`].
+    pub fn authorize_upload(&self, id: &ParticipantId) -> Result<(), ErrorCode> {
+        let index = self.index_of(id).ok_or(ErrorCode::NotJoined)?;
+        let needed = [Action::SendMessage, Action::ShareFiles];
+        match needed.iter().all(|action| self.may(index, *action, None)) {
+            true => Ok(()),
+            false => Err(ErrorCode::NotAllowed),
+        }
+    }
+
+    /// Decides whether the author of a plain form, who need not be here, may write, and send files if
+    /// `shares`.
     ///
     /// # Errors
     /// [`RoomError::Denied`] with the code.
@@ -187,6 +203,7 @@ impl Room {
         &self,
         author: &ParticipantId,
         network: Option<Network>,
+        shares: bool,
         now: Now,
     ) -> Result<(), RoomError> {
         let mut bans = self.authority.bans(now.unix_ms);
@@ -199,8 +216,12 @@ impl Room {
             return Err(RoomError::Denied(code));
         }
         let powers = self.authority.settings().powers;
-        permit(self.role_of(author), Action::SendMessage, None, &powers)
-            .map_err(|_| RoomError::Denied(ErrorCode::NotAllowed))
+        let role = self.role_of(author);
+        let may = |action| permit(role, action, None, &powers).is_ok();
+        match may(Action::SendMessage) && (!shares || may(Action::ShareFiles)) {
+            true => Ok(()),
+            false => Err(RoomError::Denied(ErrorCode::NotAllowed)),
+        }
     }
 
     /// Why somebody who is not here may not write: they would have to ask to enter first.
@@ -952,7 +973,19 @@ fn required(request: &RoomRequest) -> (Action, Option<&ParticipantId>) {
     }
 }
 
-/// The action that a request about the chat needs.
+/// Whether a request sends files.
+fn shares_files(request: &RoomRequest) -> bool {
+    match request {
+        RoomRequest::Chat(ChatRequest::Send(draft)) => !draft.files.is_empty(),
+        RoomRequest::Chat(ChatRequest::Change { .. } | ChatRequest::Typing)
+        | RoomRequest::Rename(_)
+        | RoomRequest::Call(_)
+        | RoomRequest::Moderate(_) => false,
+    }
+}
+
+/// The action that a request about the chat needs. A message with files needs
+/// [`Action::ShareFiles`], too.
 fn required_by_chat(request: &ChatRequest) -> Action {
     match request {
         ChatRequest::Send(_) => Action::SendMessage,

@@ -751,6 +751,7 @@ fn message(id: u8) -> ChatDraft {
         id: MessageId(uuid::Uuid::from_u128(u128::from(id))),
         text: ChatText::parse(&format!("message {id}")).expect("valid"),
         reply_to: None,
+        files: Vec::new(),
     }
 }
 

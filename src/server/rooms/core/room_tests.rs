@@ -80,6 +80,7 @@ fn message(seq: Seq, text: &str) -> ChatMessage {
         id,
         text: ChatText::parse(text).expect("valid"),
         reply_to: None,
+        files: Vec::new(),
     };
     ChatMessage::new(seq, from, draft, 0)
 }
@@ -390,6 +391,7 @@ fn messages_beyond_the_pending_limit_are_refused_by_id() {
                 id,
                 text,
                 reply_to: None,
+                files: Vec::new(),
             })),
         }
     };

@@ -281,6 +281,7 @@ impl World {
                 id,
                 text,
                 reply_to: None,
+                files: Vec::new(),
             });
         self.send_pending(who);
     }

@@ -1,0 +1,52 @@
+//! Kept files over HTTP: [`upload`] receives them, [`download`] serves them.
+
+mod download;
+mod upload;
+
+use crate::server::context::AppContext;
+use axum::{
+    Router,
+    routing::{get, head, post},
+};
+use std::time::{Duration, Instant};
+
+/// Longest interval between two looks for uploads that have expired.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Forgets uploads that no message has in time, until the server stops.
+pub async fn expire_uploads(context: AppContext) {
+    let mut stopping = context.stopping.clone();
+    let lasts = context.timing.upload_lasts;
+    let expiry = async {
+        loop {
+            tokio::time::sleep(EXPIRY_INTERVAL.min(lasts / 2)).await;
+            context.store.uploads().expire(Instant::now(), lasts);
+        }
+    };
+    tokio::select! {
+        () = expiry => {}
+        _ = stopping.wait_for(|stop| *stop) => {}
+    }
+}
+
+/// The routes whose requests have no body.
+pub fn routes() -> Router<AppContext> {
+    Router::new().route("/files/{token}/{name}", get(download::serve))
+}
+
+/// The routes of uploads, whose bodies are larger than those of other requests and are not read in
+/// one piece.
+pub fn upload_routes() -> Router<AppContext> {
+    Router::new()
+        .route(
+            "/uploads/{room}",
+            post(upload::begin).options(upload::options),
+        )
+        .route(
+            "/uploads/{room}/{id}",
+            head(upload::progress)
+                .patch(upload::append)
+                .delete(upload::end)
+                .options(upload::options),
+        )
+}
