@@ -898,3 +898,151 @@ async fn served_certificate(port: u16, stored: &[u8]) -> CertificateDer<'static>
     let served = stream.get_ref().1.peer_certificates().expect("a chain");
     served[0].clone()
 }
+
+/// A request of an uploader with this session: its head, with the length of its body.
+fn upload_head(method: &str, path: &str, session: &str, headers: &str, length: usize) -> String {
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Tus-Resumable: 1.0.0\r\nNoom-Session: {session}\r\n{headers}\
+         Content-Length: {length}\r\n\r\n"
+    )
+}
+
+/// The answer to a request whose head and body are sent.
+async fn answer_of(mut stream: TcpStream) -> Vec<u8> {
+    let mut answer = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    read.expect("an answer").expect("read");
+    answer
+}
+
+/// Begins an upload in the room `team`. Returns its path.
+async fn begin_upload(server: &Server, session: &str, name: &str, length: usize) -> String {
+    let name = base64::prelude::BASE64_STANDARD.encode(name);
+    let headers = format!("Upload-Length: {length}\r\nUpload-Metadata: filename {name}\r\n");
+    let head = upload_head("POST", "/uploads/team", session, &headers, 0);
+    let mut stream = TcpStream::connect(server.address).await.expect("connects");
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    let answer = String::from_utf8(answer_of(stream).await).expect("text");
+    let mut lines = answer.lines();
+    let location = lines.find_map(|line| line.strip_prefix("location: "));
+    location.unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+/// The name that says what a content is.
+fn name_of(content: &[u8]) -> String {
+    use sha2::Digest as _;
+    let hash = sha2::Sha256::digest(content);
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Checks that every stored message has its whole file and that the disk holds nothing else. Returns
+/// the texts of the messages.
+async fn check_files(server: &Server, joined: &str) -> Vec<String> {
+    let joined: serde_json::Value = serde_json::from_str(joined).expect("JSON");
+    let history = joined["history"].as_array().expect("a list");
+    let mut names = std::collections::BTreeSet::new();
+    for message in history {
+        let file = &message["files"][0];
+        let url = file["url"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no file: {message}"));
+        let head = format!("GET {url} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let mut stream = TcpStream::connect(server.address).await.expect("connects");
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        let answer = answer_of(stream).await;
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+        let content = &answer[end.expect("a head") + 4..];
+        assert_eq!(file["name"].as_str(), Some(name_of(content).as_str()));
+        names.insert(name_of(content));
+    }
+    let files = server.data.path().join("files");
+    let mut stored = std::collections::BTreeSet::new();
+    for folder in fs::read_dir(&files).expect("a folder") {
+        let folder = folder.expect("readable");
+        let start = folder.file_name().into_string().expect("text");
+        for entry in fs::read_dir(folder.path()).expect("a folder") {
+            let rest = entry.expect("readable").file_name();
+            stored.insert(format!("{start}{}", rest.into_string().expect("text")));
+        }
+    }
+    assert_eq!(stored, names, "nothing is half kept");
+    let texts = history.iter().map(|message| message["text"].as_str());
+    texts
+        .map(|text| text.unwrap_or_default().to_owned())
+        .collect()
+}
+
+/// Where the server is killed.
+#[derive(Debug, Clone, Copy)]
+enum KillAt {
+    /// After this many bytes of an upload.
+    Byte(usize),
+    /// After a message with the file was sent, and this many turns of the test's task.
+    Commit(usize),
+}
+
+#[tokio::test]
+async fn after_a_kill_at_any_moment_a_message_has_its_whole_file_or_neither_is_there() {
+    let data = data_directory();
+    let mut acknowledged = Vec::new();
+    let mut seed = 0x9e37_79b9_u32;
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 8) as usize % below
+    };
+    for round in 0..16 {
+        let command = Command::new(env!("CARGO_BIN_EXE_noom"));
+        let mut server = Server::spawn_in(data.clone(), command, "127.0.0.1:0", &[], &[]);
+        server.wait_until_listening().await;
+        let mut ann = Person::connect(&server).await;
+        let join = r#"{"type":"join","room":"team","nickname":"Ann"}"#;
+        ann.send(join).await;
+        let joined = ann.wait_for(r#""type":"joined""#).await;
+        let session = field(&joined, "session").to_owned();
+        let texts = check_files(&server, &joined).await;
+        for text in &acknowledged {
+            assert!(texts.contains(text), "{text} was acknowledged: {texts:?}");
+        }
+        let kill_at = match round % 2 {
+            0 => KillAt::Byte(random(300_000)),
+            _ => KillAt::Commit(random(400)),
+        };
+        let file: Vec<u8> = (0..300_000).map(|_| random(256).to_le_bytes()[0]).collect();
+        for (number, content) in [&file[..100 + random(9_000)], &file]
+            .into_iter()
+            .enumerate()
+        {
+            let is_last = number == 1;
+            let path = begin_upload(&server, &session, &name_of(content), content.len()).await;
+            let headers = "Content-Type: application/offset+octet-stream\r\nUpload-Offset: 0\r\n";
+            let head = upload_head("PATCH", &path, &session, headers, content.len());
+            let mut stream = TcpStream::connect(server.address).await.expect("connects");
+            stream.write_all(head.as_bytes()).await.expect("sent");
+            if let (true, KillAt::Byte(bytes)) = (is_last, kill_at) {
+                stream.write_all(&content[..bytes]).await.expect("sent");
+                break;
+            }
+            stream.write_all(content).await.expect("sent");
+            let answer = answer_of(stream).await;
+            assert!(answer.starts_with(b"HTTP/1.1 204"), "{kill_at:?}");
+            let id = format!("00000000-0000-4000-8000-{round:06}{number:06}");
+            let file = path.rsplit('/').next().expect("an id");
+            let text = format!("{round} {number}");
+            let chat =
+                format!(r#"{{"type":"chat","id":"{id}","text":"{text}","files":["{file}"]}}"#);
+            ann.send(&chat).await;
+            if let (true, KillAt::Commit(turns)) = (is_last, kill_at) {
+                for _ in 0..turns {
+                    tokio::task::yield_now().await;
+                }
+                break;
+            }
+            ann.wait_for(&id).await;
+            acknowledged.push(text);
+        }
+        server.signal(Signal::KILL);
+        server.wait_for_end().await;
+    }
+    assert_eq!(acknowledged.len(), 16);
+}
