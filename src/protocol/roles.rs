@@ -237,8 +237,10 @@ listed_enum! {
         Admit,
         /// Make an invite for a role below one's own, and see one's own invites.
         Invite,
-        /// Revoke an invite.
+        /// Revoke an invite of one's own.
         RevokeInvite,
+        /// Revoke an invite of another participant.
+        RevokeOthersInvite,
         /// End the meeting for everybody.
         EndMeeting,
     }
@@ -269,7 +271,7 @@ impl Action {
             Self::UseMicrophone => Requirement::Feature(Feature::Microphone),
             Self::UseCamera => Requirement::Feature(Feature::Camera),
             Self::ShareScreen => Requirement::Feature(Feature::Screen),
-            Self::Invite => Requirement::Feature(Feature::Invite),
+            Self::Invite | Self::RevokeInvite => Requirement::Feature(Feature::Invite),
             Self::Mute
             | Self::StopCamera
             | Self::StopScreen
@@ -283,7 +285,7 @@ impl Action {
             | Self::Announce
             | Self::ChangeSettings
             | Self::Admit
-            | Self::RevokeInvite => Requirement::AtLeast(Role::CoHost),
+            | Self::RevokeOthersInvite => Requirement::AtLeast(Role::CoHost),
             Self::ClearMessages | Self::EndMeeting => Requirement::AtLeast(Role::Host),
         }
     }
@@ -376,11 +378,8 @@ mod tests {
         for action in Action::ALL {
             let allowed = permit(Role::Guest, action, None, &powers).is_ok();
             let moderates = matches!(action.requirement(), Requirement::AtLeast(_));
-            assert_eq!(
-                allowed,
-                !moderates && action != Action::Invite,
-                "{action:?}"
-            );
+            let invites = matches!(action, Action::Invite | Action::RevokeInvite);
+            assert_eq!(allowed, !moderates && !invites, "{action:?}");
         }
         assert!(!powers.guest.has(Feature::Invite));
     }

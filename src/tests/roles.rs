@@ -6,9 +6,9 @@
 
 use super::harness::{Client, TestApp, join, new_id};
 use crate::protocol::{
-    Action, ChatDraft, ClientMessage, Devices, ErrorCode, HostKey, InviteDraft, InviteId,
-    JoinRequest, MediaOffer, MessageId, MessageType, Obstacle, ParticipantId, Powers, Role,
-    RoomPassword, ServerMessage, SettingsChange, Signal, Source, permit,
+    Action, ChatDraft, ClientMessage, Devices, ErrorCode, FeatureSet, HostKey, InviteDraft,
+    InviteId, JoinRequest, MediaOffer, MessageId, MessageType, Obstacle, ParticipantId, Powers,
+    Role, RoomPassword, ServerMessage, SettingsChange, Signal, Source, permit,
 };
 use futures::{StreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
@@ -341,8 +341,9 @@ fn rows(kind: MessageType) -> Vec<Row> {
             Proof::Actor(are_invites),
             Box::new(|_| ClientMessage::Invites),
         ),
+        // For one's own see `whoever_may_invite_sees_and_revokes_their_own_invites_and_no_others`.
         MessageType::RevokeInvite => own(
-            Action::RevokeInvite,
+            Action::RevokeOthersInvite,
             Proof::Actor(are_invites),
             Box::new(|_| ClientMessage::RevokeInvite {
                 id: InviteId::parse("abcdefghijkl").expect("valid"),
@@ -726,4 +727,116 @@ async fn every_role_can_do_to_somebody_who_waits_what_the_table_says_and_nothing
             assert_eq!(eve.wait_for_refusal().await.0, expected, "{case}");
         }
     }
+}
+
+/// Sends a request about invites, and waits for the list of them or for the code of the refusal.
+async fn about_invites(
+    client: &mut Client,
+    message: ClientMessage,
+) -> Result<(Vec<InviteId>, Option<InviteId>), ErrorCode> {
+    client.send(&message).await;
+    let answer = client.wait_for(|message| match message {
+        ServerMessage::Invites { invites, created } => {
+            let ids = invites.into_iter().map(|invite| invite.id).collect();
+            Some(Ok((ids, created)))
+        }
+        ServerMessage::Error { code, .. } => Some(Err(code)),
+        _ => None,
+    });
+    answer.await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_may_invite_sees_and_revokes_their_own_invites_and_no_others() {
+    let app = TestApp::start().await;
+    for (role, may_invite) in Role::ALL.into_iter().flat_map(|r| [(r, true), (r, false)]) {
+        let what = format!("{role:?}, with the power: {may_invite}");
+        let mut stage = Stage::open(&app, format!("{role:?}-{may_invite}")).await;
+        let mut actor = stage.person("Actor", role).await.client;
+        if may_invite {
+            let powers = Powers {
+                viewer: FeatureSet::ALL,
+                guest: FeatureSet::ALL,
+                speaker: FeatureSet::ALL,
+            };
+            let change = SettingsChange {
+                powers: Some(powers),
+                ..SettingsChange::default()
+            };
+            stage.set(change).await;
+        }
+        let make = || {
+            ClientMessage::CreateInvite(InviteDraft {
+                role: Role::Viewer,
+                ..InviteDraft::default()
+            })
+        };
+        let theirs = about_invites(&mut stage.opener, make()).await;
+        let theirs = theirs.expect("a host invites").1.expect("made");
+        let revoke = |id: &InviteId| ClientMessage::RevokeInvite { id: id.clone() };
+        let made = about_invites(&mut actor, make()).await;
+        if !may_invite && !role.moderates() {
+            assert_eq!(made, Err(ErrorCode::NotAllowed), "{what}");
+            let refused = about_invites(&mut actor, revoke(&theirs)).await;
+            assert_eq!(refused, Err(ErrorCode::NotAllowed), "{what}");
+            continue;
+        }
+        let own = made.expect("may invite").1.expect("made");
+        let seen = match role.moderates() {
+            true => vec![theirs.clone(), own.clone()],
+            false => vec![own.clone()],
+        };
+        let listed = about_invites(&mut actor, ClientMessage::Invites).await;
+        assert_eq!(listed, Ok((seen.clone(), None)), "{what}");
+        let revoked = about_invites(&mut actor, revoke(&theirs)).await;
+        let left = match role.moderates() {
+            true => Ok((vec![own.clone()], None)),
+            false => Err(ErrorCode::NotAllowed),
+        };
+        assert_eq!(revoked, left, "{what}");
+        let revoked = about_invites(&mut actor, revoke(&own)).await;
+        assert_eq!(revoked, Ok((Vec::new(), None)), "{what}");
+        let listed = about_invites(&mut stage.opener, ClientMessage::Invites).await;
+        let left = match role.moderates() {
+            true => Vec::new(),
+            false => vec![theirs],
+        };
+        assert_eq!(listed, Ok((left, None)), "{what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_may_invite_leaves_others_and_hosts_their_invites() {
+    let app = TestApp::start().await;
+    let mut stage = Stage::open(&app, "team".to_owned()).await;
+    let change = SettingsChange {
+        powers: Some(Powers {
+            guest: FeatureSet::ALL,
+            ..Powers::default()
+        }),
+        ..SettingsChange::default()
+    };
+    stage.set(change).await;
+    let make = || ClientMessage::CreateInvite(InviteDraft::default());
+    // Of one participant, and of as many sessions as somebody opens.
+    let mut made = 0;
+    loop {
+        let mut session = stage.person("Eve", Role::Guest).await.client;
+        let mut of_session = 0;
+        let refused = loop {
+            match about_invites(&mut session, make()).await {
+                Ok(_) => of_session += 1,
+                Err(code) => break code,
+            }
+        };
+        assert_eq!(refused, ErrorCode::TooManyEntries);
+        assert!(of_session <= 10, "{of_session} invites");
+        if of_session == 0 {
+            break;
+        }
+        made += of_session;
+    }
+    assert_eq!(made, 80);
+    let made = about_invites(&mut stage.opener, make()).await;
+    assert_eq!(made.expect("a host invites").0.len(), 81);
 }

@@ -19,7 +19,7 @@ use crate::{
         ServerMessage, Source, permit,
     },
     server::{
-        authority::{AuthorityEvent, BAN_LASTS, StoredBan, StoredInvite},
+        authority::{AuthorityEvent, BAN_LASTS, MAX_INVITES, StoredBan, StoredInvite},
         net::Network,
         rooms::{Reader, RoomError},
         store::{Edit, NewRecord, Recorded},
@@ -30,6 +30,13 @@ use std::time::{Duration, Instant};
 /// How long no host is here before a co-host acts as host. 5 min: longer than a restart or a
 /// change of the network takes.
 const HOST_ABSENT: Duration = Duration::from_secs(5 * 60);
+
+/// Most invites of a participant who does not moderate. 10: one for each of a few people, and few
+/// enough to leave others theirs.
+const MAX_INVITES_OF_PARTICIPANT: usize = 10;
+/// Invites of the room that only those who moderate make, however many sessions others have. 20: a
+/// meeting's usual links.
+const INVITES_OF_HOSTS: usize = 20;
 
 /// The sources of a member that reach nobody.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -168,7 +175,14 @@ impl Room {
     /// # Errors
     /// [`ErrorCode::NotAllowed`], or [`ErrorCode::NoSuchPerson`] for an action on oneself.
     pub(super) fn authorize(&self, index: usize, request: &RoomRequest) -> Result<(), ErrorCode> {
-        let (action, target) = required(request);
+        let (action, target) = match request {
+            RoomRequest::Moderate(ModerationRequest::RevokeInvite(id))
+                if !self.made_invite(index, id) =>
+            {
+                (Action::RevokeOthersInvite, None)
+            }
+            request => required(request),
+        };
         if target == Some(&self.members[index].person.id) {
             return Err(ErrorCode::NoSuchPerson);
         }
@@ -178,6 +192,12 @@ impl Room {
             true => Ok(()),
             false => Err(ErrorCode::NotAllowed),
         }
+    }
+
+    /// Whether a member made this invite.
+    fn made_invite(&self, index: usize, id: &InviteId) -> bool {
+        let invite = self.authority.invite(id);
+        invite.is_some_and(|invite| invite.by == self.members[index].person.id)
     }
 
     /// Decides whether somebody may upload files to send here: a participant who has entered and may
@@ -853,6 +873,15 @@ impl Room {
         if draft.role >= self.role(index).max(Role::Speaker) || draft.role > self.role(index) {
             return refuse(by.connection, ErrorCode::NotAllowed);
         }
+        if !self.role(index).moderates() {
+            let invites = || self.authority.invites(now.unix_ms);
+            let own = invites().filter(|invite| invite.by == by.id).count();
+            if own >= MAX_INVITES_OF_PARTICIPANT
+                || invites().count() >= MAX_INVITES - INVITES_OF_HOSTS
+            {
+                return refuse(by.connection, ErrorCode::TooManyEntries);
+            }
+        }
         let lasts_ms = draft.lasts_s.map(|seconds| i64::from(seconds) * 1000);
         let invite = StoredInvite {
             id,
@@ -1041,6 +1070,7 @@ fn required_by_moderation(request: &ModerationRequest) -> (Action, Option<&Parti
         ModerationRequest::CreateInvite { .. } | ModerationRequest::ListInvites => {
             (Action::Invite, None)
         }
+        // See `Room::authorize` for an invite of another participant.
         ModerationRequest::RevokeInvite(_) => (Action::RevokeInvite, None),
         ModerationRequest::EndMeeting => (Action::EndMeeting, None),
     }
