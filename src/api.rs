@@ -318,11 +318,14 @@ pub async fn post_message(
     room: String,
     /// The text as typed.
     text: String,
+    /// Present if the message opens a private room.
+    #[server(default)]
+    private: Option<String>,
     /// Present if the form is on a page whose script failed.
     #[server(default)]
     plain: Option<String>,
 ) -> Result<(), ApiError> {
-    let path = server::post_message(&room, &text, plain.is_some()).await?;
+    let path = server::post_message(&room, &text, private.is_some(), plain.is_some()).await?;
     leptos_axum::redirect(&path);
     Ok(())
 }

@@ -22,7 +22,7 @@ test('without JavaScript the button for a private room leads to one with a propo
   const ann = await person('Ann', plain);
   await ann.page.goto('/');
   await ann.welcome.openPrivate.click();
-  await ann.page.waitForURL(/\/room\/[a-z]+-[a-z]+-[a-z]+-[a-z2-7]{4}(#|$)/);
+  await ann.page.waitForURL(/\/room\/[a-z]+-[a-z]+-[a-z]+-[a-z2-7]{4}(\?|#|$)/);
   await expect(ann.room.heading).toContainText(new URL(ann.page.url()).pathname.split('/')[2]!);
   await ann.room.message.fill('anybody here?');
   await ann.room.send.click();

@@ -4,7 +4,7 @@ use super::{ApiError, Field, FoundMessages, NICKNAME_COOKIE, RoomStart, Visit, W
 use crate::i18n::guest_name;
 use crate::protocol::{
     ChatDraft, ChatText, ErrorCode, InviteId, InviteToken, MAX_CHAT_CHARS, MessageId, NameError,
-    Nickname, RoomName, RoomPassword, Seq, SessionToken, text,
+    Nickname, PRIVATE_FRAGMENT, RoomName, RoomPassword, Seq, SessionToken, text,
 };
 use crate::server::context::AppContext;
 use crate::server::entry::{CheckedEntry, Shown};
@@ -80,10 +80,11 @@ pub(super) fn join_room(nickname: &str, room: &str, private: bool) -> Result<Str
         nickname.as_ref().map(Nickname::as_str),
         false,
     );
-    Ok(if private {
-        name.private_path()
-    } else {
-        name.path()
+    Ok(match private {
+        // Without script nobody but the server reads why the room is opened.
+        true if is_plain_form() => format!("{}?private=1{PRIVATE_FRAGMENT}", name.path()),
+        true => name.private_path(),
+        false => name.path(),
     })
 }
 
@@ -192,8 +193,8 @@ async fn visit(context: &AppContext, key: VisitKey) -> Visit {
         wait = match status {
             VisitStatus::Waiting { place, host_here } => Some(Wait::Waiting { place, host_here }),
             VisitStatus::TurnedAway(reason) => Some(Wait::TurnedAway(reason)),
-            VisitStatus::Outside => Some(Wait::Ended),
-            VisitStatus::Inside => {
+            VisitStatus::Outside | VisitStatus::NotOpen { .. } => Some(Wait::Ended),
+            VisitStatus::Inside(_) => {
                 visits.on_entered(&key, now);
                 None
             }
@@ -335,8 +336,14 @@ pub(super) fn invite_calendar(
     Ok(invites::calendar_file(locale, &room, &id, &link, time, now))
 }
 
-/// Posts a message by a plain form. Returns the path of the page that answers.
-pub(super) async fn post_message(room: &str, text: &str, plain: bool) -> Result<String, ApiError> {
+/// Posts a message by a plain form. Returns the path of the page that answers. `private`: the message
+/// opens a private room, if the room does not exist.
+pub(super) async fn post_message(
+    room: &str,
+    text: &str,
+    private: bool,
+    plain: bool,
+) -> Result<String, ApiError> {
     let name = parse_room(room)?;
     let answer = |path| answer_path(path, plain);
     let text = match ChatText::parse(text) {
@@ -375,7 +382,10 @@ pub(super) async fn post_message(room: &str, text: &str, plain: bool) -> Result<
         files: Vec::new(),
     };
     let network = ban_network(request::client_address().0);
-    match handle.post(&device, nickname, network, draft).await {
+    match handle
+        .post(&device, nickname, network, draft, private)
+        .await
+    {
         Ok(_) => {
             context.visits.forget(&key, Instant::now());
             Ok(answer(name.path()))
@@ -407,7 +417,17 @@ pub(super) async fn enter_room(room: &str, typed: TypedEntry) -> Result<String, 
     let name = parse_room(room)?;
     let context = context();
     match ask_to_enter(&context, &name, typed).await {
-        Ok(VisitStatus::Inside) => Ok(name.path()),
+        Ok(VisitStatus::Inside(_)) => Ok(name.path()),
+        Ok(VisitStatus::NotOpen { opens, closes }) => {
+            context.rooms.metrics().refused(ErrorCode::NotOpen, false);
+            let times = [("opens", opens), ("closes", closes)];
+            let times = times
+                .into_iter()
+                .filter_map(|(name, time)| Some((name, time?)));
+            let times = times.map(|(name, time)| format!("&{name}={time}"));
+            let path = refused_path(&name, ErrorCode::NotOpen);
+            Ok([path].into_iter().chain(times).collect())
+        }
         Ok(VisitStatus::Waiting { .. } | VisitStatus::TurnedAway(_) | VisitStatus::Outside) => {
             Ok(format!("{}?asked=1", name.path()))
         }
@@ -470,8 +490,14 @@ async fn ask_to_enter(
         room: name.clone(),
     };
     let status = room.visit(visitor).await?;
-    match status {
-        VisitStatus::Inside => context.visits.on_entered(&key, Instant::now()),
+    match &status {
+        VisitStatus::Inside(name) => {
+            context.visits.on_entered(&key, Instant::now());
+            if let Some(name) = name {
+                request::set_cookie(NICKNAME_COOKIE, Some(name.as_str()), false);
+            }
+        }
+        VisitStatus::NotOpen { .. } => {}
         VisitStatus::Waiting { .. } | VisitStatus::TurnedAway(_) | VisitStatus::Outside => {
             context.visits.on_asked(key, network, Instant::now());
         }

@@ -3,7 +3,7 @@
 //! same as for a name that was never used.
 
 use crate::api::{EnterRoom, RoomStart, Wait};
-use crate::components::{Masthead, NAME_PLACEHOLDERS, isolate_names, page_address};
+use crate::components::{Masthead, NAME_PLACEHOLDERS, TimeZone, isolate_names, page_address};
 use crate::i18n::*;
 use crate::paths::address;
 use crate::protocol::{ChatText, ErrorCode, MAX_KNOCK_CHARS, RoomName};
@@ -12,6 +12,7 @@ use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Meta;
 use leptos_router::hooks::use_query_map;
+use time::OffsetDateTime;
 
 /// How often the page of somebody who waits loads again, in seconds.
 const REFRESH_S: &str = "5";
@@ -26,7 +27,7 @@ pub enum Outside {
     /// Nobody admitted the person in time.
     Ended,
     /// The room refused a request or a message, for the reason in this sentence.
-    Refused(&'static str),
+    Refused(String),
     /// The person wants to ask.
     Asks,
 }
@@ -37,11 +38,20 @@ impl Outside {
         let query = use_query_map().get_untracked();
         let wait = start.visit.as_ref().and_then(|visit| visit.wait.clone());
         let sees_nothing = start.position.is_none();
-        let refused = query
-            .get("refused")
-            .and_then(|code| refusal(locale, serde_json::from_value(code.into()).ok()?));
+        let code = query.get("refused");
+        let code = code.and_then(|code| serde_json::from_value(code.into()).ok());
+        let time = |name| query.get(name).and_then(|time: String| time.parse().ok());
+        let (opens, closes) = (time("opens"), time("closes"));
+        // Everybody may learn when a room opens that they see.
+        let has_time = code == Some(ErrorCode::NotOpen) && opens.or(closes).is_some();
+        let refused = match code {
+            Some(ErrorCode::NotOpen) => Some(not_open(locale, opens, closes)),
+            code => code
+                .and_then(|code| refusal(locale, code))
+                .map(str::to_owned),
+        };
         match (refused, wait) {
-            (Some(sentence), _) => sees_nothing.then_some(Self::Refused(sentence)),
+            (Some(sentence), _) => (sees_nothing || has_time).then_some(Self::Refused(sentence)),
             (None, Some(Wait::Waiting { place, host_here })) => {
                 Some(Self::Waiting(place, host_here))
             }
@@ -77,18 +87,18 @@ pub fn OutsidePage(
         }
         Outside::TurnedAway(reason) => (
             td_string!(locale, room.denied_title),
-            td_string!(locale, room.denied_text),
+            td_string!(locale, room.denied_text).to_owned(),
             reason,
         ),
         Outside::Ended => (
             td_string!(locale, room.wait_ended_title),
-            td_string!(locale, room.wait_ended_text),
+            td_string!(locale, room.wait_ended_text).to_owned(),
             None,
         ),
         Outside::Refused(sentence) => (td_string!(locale, room.ask_title), sentence, None),
         Outside::Asks => (
             td_string!(locale, room.ask_title),
-            td_string!(locale, room.ask_text),
+            td_string!(locale, room.ask_text).to_owned(),
             None,
         ),
     };
@@ -236,6 +246,33 @@ pub fn AskLink(
                 {words!(i18n, room.ask_link)}
             </a>
         </p>
+    }
+}
+
+/// When a room opens that is not open, or that it has closed. The address of the page says it, so
+/// the page is the same for every room.
+fn not_open(locale: Locale, opens: Option<i64>, closes: Option<i64>) -> String {
+    let zone = expect_context::<TimeZone>();
+    let now = i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000);
+    let now = now.unwrap_or_default();
+    // A browser without script has told the server no zone.
+    let time = |at| {
+        let minutes = zone.offset_minutes(at);
+        let (sign, minutes) = (if minutes < 0 { '-' } else { '+' }, minutes.abs());
+        let offset = match minutes {
+            0 => String::new(),
+            _ => format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60),
+        };
+        format!("{} (UTC{offset})", zone.day_and_time(locale, at))
+    };
+    match (opens, closes) {
+        (_, Some(closes)) if closes <= now => {
+            td_string!(locale, room.ask_closed_at, time = time(closes)).to_string()
+        }
+        (Some(opens), _) if opens > now => {
+            td_string!(locale, room.ask_opens_at, time = time(opens)).to_string()
+        }
+        (_, _) => td_string!(locale, room.ask_not_open).to_owned(),
     }
 }
 

@@ -111,6 +111,7 @@ fn OpenRoom(
     let nickname = preset.unwrap_or_else(|| start.nickname.clone());
     let name = start.name.clone();
     provide_context(OtherCase(start.other_case.clone()));
+    provide_context(SeesNothing(start.position.is_none()));
     let session = start_session(start);
     provide_context(session);
     LobbySound::provide();
@@ -173,19 +174,32 @@ fn OtherCaseHint() -> impl IntoView {
     })
 }
 
-/// The link to the form that asks to enter, on a page without script on which nothing is seen of the
-/// room: the room may be hidden.
+/// Whether the page was rendered without anything of the room, which may be hidden.
+#[derive(Clone, Copy)]
+struct SeesNothing(bool);
+
+/// The link to the form that asks to enter, for a browser without script to which nothing is shown
+/// of the room.
 fn ask_link() -> Option<AnyView> {
+    let SeesNothing(true) = expect_context() else {
+        return None;
+    };
+    let name = expect_context::<Session>().name();
     #[cfg(feature = "ssr")]
     if is_without_script() {
-        let session = expect_context::<Session>();
-        let (people, log) = (session.room.people(), session.room.log());
-        let sees_nothing = people.read_untracked().here.is_empty()
-            && log.read_untracked().messages().next().is_none();
-        let name = session.name();
-        return sees_nothing.then(|| view! { <AskLink name /> }.into_any());
+        return Some(view! { <AskLink name /> }.into_any());
     }
-    None
+    let locale = use_i18n().get_locale_untracked();
+    let href = paths::address(&format!("{}?ask=1&plain=1", name.path()));
+    let [href, words] = [href.as_str(), td_string!(locale, room.ask_link)].map(|text| {
+        let text = text.replace('&', "&amp;").replace('<', "&lt;");
+        text.replace('"', "&quot;")
+    });
+    // Text to a browser with script, which would not find these elements as it hydrates.
+    let link = format!(
+        r#"<p class="banner"><a class="button button--small" href="{href}">{words}</a></p>"#
+    );
+    Some(view! { <noscript inner_html=link></noscript> }.into_any())
 }
 
 /// Shows the number of unread messages in the title, while the page is hidden.

@@ -231,7 +231,10 @@ async fn the_post_rate_of_a_room_outlives_its_actor() {
     let start = Instant::now();
     let mut taken = 0;
     for _ in 0..300 {
-        match room.post(&author, nickname.clone(), None, draft("x")).await {
+        match room
+            .post(&author, nickname.clone(), None, draft("x"), false)
+            .await
+        {
             Ok(_) => taken += 1,
             Err(error) => assert_eq!(error, RoomError::TooManyMessages),
         }

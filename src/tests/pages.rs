@@ -190,12 +190,16 @@ async fn the_button_for_a_private_room_leads_to_a_room_with_a_proposed_name() {
         let plain = format!("{BROWSER}Cookie: {cookies}\r\n");
         for (headers, fields, end) in [
             (&script, "nickname=Ann&room=&private=1", "#private"),
-            (&plain, "nickname=Ann&room=&private=1", "#private"),
-            (&plain, "nickname=&room=+%E2%80%8B+&private=1", "#private"),
+            (&plain, "nickname=Ann&room=&private=1", "?private=1#private"),
+            (
+                &plain,
+                "nickname=&room=+%E2%80%8B+&private=1",
+                "?private=1#private",
+            ),
             (
                 &plain,
                 "nickname=Ann&room=&private=1&plain=1",
-                "?plain=1#private",
+                "?private=1&plain=1#private",
             ),
         ] {
             let location = leads_to(&app, headers, fields).await;
@@ -216,10 +220,13 @@ async fn the_button_for_a_private_room_leads_to_a_room_with_a_proposed_name() {
 async fn a_typed_name_of_a_private_room_is_used_as_typed() {
     let app = TestApp::start().await;
     for (fields, expected) in [
-        ("nickname=Ann&room=garden&private=1", "/room/garden#private"),
+        (
+            "nickname=Ann&room=garden&private=1",
+            "/room/garden?private=1#private",
+        ),
         (
             "nickname=Ann&room=garden&private=1&plain=1",
-            "/room/garden?plain=1#private",
+            "/room/garden?private=1&plain=1#private",
         ),
         ("nickname=Ann&room=garden", "/room/garden"),
     ] {

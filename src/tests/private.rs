@@ -610,7 +610,7 @@ async fn a_room_has_the_capacity_that_its_host_gives_it() {
 }
 
 /// Now, in milliseconds since the Unix epoch.
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     i64::try_from(since.expect("after 1970").as_millis()).expect("fits")
 }

@@ -82,9 +82,15 @@ async fn a_late_joiner_receives_the_last_fifty_messages_and_asks_for_the_rest() 
     let author = new_session_token();
     let nickname = Nickname::parse("Ann").expect("valid");
     for number in 1..=70 {
-        room.post(&author, nickname.clone(), None, draft(&number.to_string()))
-            .await
-            .expect("posted");
+        room.post(
+            &author,
+            nickname.clone(),
+            None,
+            draft(&number.to_string()),
+            false,
+        )
+        .await
+        .expect("posted");
     }
     let mut late = app.join("team", "Late").await;
     let history = &late.joined().history;
@@ -257,13 +263,13 @@ async fn a_plain_form_posts_durably_and_everybody_sees_it() {
     let posted_draft = draft("no script");
     let room = app.context.rooms.open(&name("team")).expect("opens");
     let posted = room
-        .post(&author, nickname.clone(), None, posted_draft.clone())
+        .post(&author, nickname.clone(), None, posted_draft.clone(), false)
         .await
         .expect("posted");
     assert_eq!(posted.from.id, participant_id(&author));
     assert_eq!(ann.wait_for_chat("no script").await, posted);
     let again = room
-        .post(&author, nickname, None, posted_draft)
+        .post(&author, nickname, None, posted_draft, false)
         .await
         .expect("posted");
     assert_eq!(again, posted);
@@ -277,7 +283,7 @@ async fn a_flood_of_plain_posts_is_refused() {
     let _ann = app.join("team", "Ann").await;
     let author = new_session_token();
     let nickname = Nickname::parse("Form").expect("valid");
-    let posts = (0..200).map(|_| room.post(&author, nickname.clone(), None, draft("x")));
+    let posts = (0..200).map(|_| room.post(&author, nickname.clone(), None, draft("x"), false));
     let answers = futures::future::join_all(posts).await;
     let refused = answers
         .iter()

@@ -3,7 +3,8 @@
 use super::{
     harness::{Client, TestApp, form, get, long_timing, status, until},
     private::{
-        app_and_host, change, enter, invite, lobby, request, set_password, set_room, until_waiting,
+        app_and_host, change, enter, invite, lobby, now_ms, request, set_password, set_room,
+        until_waiting,
     },
 };
 use crate::protocol::{Access, ClientMessage, InviteDraft, JoinRequest, Role, SettingsChange};
@@ -410,4 +411,115 @@ async fn who_is_admitted_over_a_socket_and_by_a_form_have_places_in_one_lobby() 
         ..JoinRequest::default()
     };
     enter(&app, dan).await.1.joined();
+}
+
+#[tokio::test]
+async fn a_private_room_that_is_opened_without_script_is_unlisted_from_its_first_message() {
+    let app = TestApp::start().await;
+    let mut ben = Browser::new("127.0.0.2");
+    let welcome = "nickname=Ben&room=garden&private=1";
+    let page = ben.follows(&app, "/api/join_room", welcome).await;
+    page.shows("name=\"private\" value=\"1\"");
+    let post = "room=garden&text=the+secret+plan&private=1";
+    let inside = ben.follows(&app, "/api/post_message", post).await;
+    inside.shows("the secret plan");
+    let mut eve = Browser::new("127.0.0.3");
+    for path in [
+        "/room/garden",
+        "/room/garden?plain=1",
+        "/room/garden?q=secret",
+    ] {
+        eve.opens(&app, path).await.hides("the secret plan");
+    }
+    // Also after a restart, and whoever knows the name enters.
+    let app = app.restart().await;
+    eve.opens(&app, "/room/garden")
+        .await
+        .hides("the secret plan");
+    ben.opens(&app, "/room/garden")
+        .await
+        .shows("the secret plan");
+    let enter = "room=garden&nickname=Eve";
+    let entered = eve.follows(&app, "/api/enter_room", enter).await;
+    entered.shows("the secret plan");
+
+    // The field changes no room that exists.
+    let post = "room=open&text=hello";
+    ben.follows(&app, "/api/post_message", post).await;
+    let again = "room=open&text=again&private=1";
+    ben.follows(&app, "/api/post_message", again).await;
+    let page = Browser::new("127.0.0.4").opens(&app, "/room/open").await;
+    page.shows("hello").shows("again");
+}
+
+#[tokio::test]
+async fn the_name_of_an_invite_is_that_of_whoever_uses_it_without_script() {
+    let (app, mut ann, _) = app_and_host().await;
+    set_room(&mut ann, lobby()).await;
+    let draft = InviteDraft {
+        name: Some("Dr. Ben".to_owned()),
+        ..InviteDraft::default()
+    };
+    let named = invite(&mut ann, draft).await;
+    let mut ben = Browser::new("127.0.0.2");
+    let code = named.token.expose();
+    ben.asks(&app, &format!("&invite={code}")).await;
+    ben.writes(&app, "hello").await.shows("Dr. Ben");
+    let said = ann.wait_for_chat("hello").await;
+    assert_eq!(said.from.nickname.as_str(), "Dr. Ben");
+}
+
+#[tokio::test]
+async fn the_page_without_script_says_when_the_room_opens_and_that_it_has_closed() {
+    let (app, mut ann, _) = app_and_host().await;
+    let now = now_ms();
+    let day = 24 * 60 * 60 * 1000;
+    let opens_at = |opens, closes| SettingsChange {
+        opens: Some(opens),
+        closes: Some(closes),
+        ..SettingsChange::default()
+    };
+    set_room(&mut ann, opens_at(Some(now + day), None)).await;
+    let mut ben = Browser::new("127.0.0.2");
+    let refused = ben.asks(&app, "").await;
+    let opens = now + day;
+    let path = format!("/room/team?refused=not_open&opens={opens}&plain=1");
+    assert_eq!(refused.path, path);
+    refused.shows("It opens on").shows("(UTC)").shows(ASKS);
+    // In the zone that the script of an earlier page has noted.
+    ben.cookies
+        .insert("noom_zone".to_owned(), "-210".to_owned());
+    ben.asks(&app, "").await.shows("(UTC-03:30)");
+    set_room(&mut ann, opens_at(None, Some(now - 1))).await;
+    ben.asks(&app, "").await.shows("It closed on");
+    // What the address says is shown for every room, and no number is too large.
+    for times in [
+        "opens=9223372036854775807",
+        "closes=-9223372036854775808",
+        "opens=x",
+    ] {
+        let path = format!("/room/nobody?refused=not_open&{times}&plain=1");
+        ben.opens(&app, &path).await.shows(ASKS);
+    }
+}
+
+#[tokio::test]
+async fn a_browser_without_script_finds_the_form_at_the_address_of_a_room() {
+    let (app, mut ann) = guarded().await;
+    let mut ben = Browser::new("127.0.0.2");
+    let link = "<noscript><p class=\"banner\"><a class=\"button button--small\" \
+        href=\"/room/team?ask=1&amp;plain=1\">";
+    ben.opens(&app, "/room/team").await.shows(link);
+    ben.opens(&app, "/room/team?ask=1&plain=1")
+        .await
+        .shows(ASKS);
+    let off = SettingsChange {
+        lobby: Some(false),
+        ..SettingsChange::default()
+    };
+    set_room(&mut ann, off).await;
+    ben.opens(&app, "/room/team")
+        .await
+        .shows("secret")
+        .hides("<noscript><p");
 }

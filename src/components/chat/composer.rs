@@ -81,10 +81,15 @@ pub fn Composer() -> impl IntoView {
             .get()
             .map(|problem| refusal(i18n.get_locale(), problem))
     };
+    // The welcome page has led a browser without script here, to open a private room.
+    let opens_private = use_query_map().read_untracked().get("private").is_some();
+    let opens_private =
+        opens_private.then(|| view! { <input type="hidden" name="private" value="1" /> });
     view! {
         <form class="composer" method="post" action=address(PostMessage::url()) on:submit=on_submit>
             <input type="hidden" name="room" value=session.name().to_string() />
             <WithoutScriptField />
+            {opens_private}
             <ReplyingTo />
             <ErasedShow when=closed>
                 <p class="composer__error field__hint" id="composer-closed">

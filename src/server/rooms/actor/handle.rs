@@ -76,12 +76,14 @@ impl RoomHandle {
         nickname: Nickname,
         network: Option<Network>,
         draft: ChatDraft,
+        opens_private: bool,
     ) -> Result<ChatMessage, RoomError> {
         let from = Person::new(participant_id(author), nickname);
         let message = |reply| RoomMessage::Post {
             from: from.clone(),
             network,
             draft: draft.clone(),
+            opens_private,
             reply,
         };
         self.ask(message).await?.0

@@ -39,6 +39,8 @@ pub enum RoomMessage {
         network: Option<Network>,
         /// The message, its text already parsed.
         draft: ChatDraft,
+        /// Whether the message opens a private room, if the room does not exist.
+        opens_private: bool,
         /// Receives the durable message.
         reply: oneshot::Sender<Result<ChatMessage, RoomError>>,
     },

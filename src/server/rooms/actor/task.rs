@@ -220,8 +220,9 @@ impl Actor {
                 from,
                 network,
                 draft,
+                opens_private,
                 reply,
-            } => self.post((from, network), draft, reply),
+            } => self.post((from, network), draft, opens_private, reply),
             RoomMessage::Operator { command, reply } => {
                 let effects = self.room.handle(Command::Operator(command), now());
                 let _ = reply.send(!effects.is_empty());
@@ -293,10 +294,15 @@ impl Actor {
         &mut self,
         (from, network): (Person, Option<Network>),
         draft: ChatDraft,
+        opens_private: bool,
         reply: FormReply,
     ) {
         if !self.rooms.inner.post_rates.allow(&self.name) {
             return self.answer_form(reply, Err(RoomError::TooManyMessages));
+        }
+        if opens_private {
+            let effects = self.room.open_private(&from.id, now());
+            self.run_effects(effects);
         }
         self.last_request_id += 1;
         let request_id = RequestId(self.last_request_id);

@@ -3,12 +3,15 @@
 
 use super::{
     command::{Effect, Join, Now, ShownPassword, Visitor},
-    lobby::{Socket, end},
+    lobby::{Socket, VisitStatus, end},
     presence::HOST_RESERVE,
     room::{Room, broadcast},
 };
 use crate::{
-    protocol::{Access, CloseCode, ErrorCode, InviteId, ParticipantId, ServerMessage},
+    protocol::{
+        Access, CloseCode, ErrorCode, InviteId, Nickname, ParticipantId, RoomSettings,
+        ServerMessage, SettingsChange,
+    },
     server::{
         authority::{AuthorityEvent, HostKeyHash},
         limits::ROOM_PENDING,
@@ -199,13 +202,20 @@ impl Room {
     pub fn visit(&mut self, visitor: Visitor, now: Now) -> Vec<Effect> {
         let id = visitor.id.clone();
         if self.is_here(&id) {
-            return vec![self.answer_visit(id, None, now)];
+            return vec![self.answer_visit(id, Ok(None), now)];
         }
         let refused = |code| {
             let (id, result) = (id.clone(), Err(code));
             vec![Effect::AnswerVisit { id, result }]
         };
         let mut effects = match self.admission(&visitor, now) {
+            Admission::Refuse(ErrorCode::NotOpen) => {
+                let RoomSettings { opens, closes, .. } = self.authority.settings();
+                let mut effects = self.leave_lobby(&id, now);
+                let result = Ok(VisitStatus::NotOpen { opens, closes });
+                effects.push(Effect::AnswerVisit { id, result });
+                return effects;
+            }
             Admission::Refuse(code) => {
                 let mut effects = self.leave_lobby(&id, now);
                 effects.extend(refused(code));
@@ -234,21 +244,50 @@ impl Room {
                 return effects;
             }
         };
-        effects.push(self.answer_visit(id, None, now));
+        effects.push(self.answer_visit(id, Ok(None), now));
         effects
     }
 
+    /// Opens a room that does not exist as an unlisted one, for somebody with a page without script
+    /// who writes its first message next. Others see nothing of it from its beginning; the room has
+    /// no host.
+    pub fn open_private(&mut self, id: &ParticipantId, now: Now) -> Vec<Effect> {
+        let is_new = self.is_unclaimed && self.members.is_empty() && self.history.seq() == 0;
+        if !is_new || self.pending > 0 {
+            return Vec::new();
+        }
+        let change = SettingsChange {
+            access: Some(Access::Unlisted),
+            ..SettingsChange::default()
+        };
+        let settings = AuthorityEvent::Settings {
+            change,
+            admitted: Vec::new(),
+        };
+        let visit = AuthorityEvent::Visit {
+            id: id.clone(),
+            forget: None,
+        };
+        let events = [settings, visit];
+        // Hidden at once; the store makes it last.
+        for event in &events {
+            let _ = self.authority.apply(event, now.unix_ms);
+        }
+        events.map(|event| self.store(None, event, now)).to_vec()
+    }
+
     /// Answers somebody with a page without script, whose record is durable or was refused.
+    /// `entered`: the nickname that an invite gives them, or why they do not enter.
     pub(super) fn answer_visit(
         &mut self,
         id: ParticipantId,
-        refused: Option<ErrorCode>,
+        entered: Result<Option<Nickname>, ErrorCode>,
         now: Now,
     ) -> Effect {
-        let result = match refused {
-            Some(code) => Err(code),
-            None => Ok(self.visit_status(&id, now)),
-        };
+        let result = entered.map(|name| match self.visit_status(&id, now) {
+            VisitStatus::Inside(_) => VisitStatus::Inside(name),
+            outside => outside,
+        });
         Effect::AnswerVisit { id, result }
     }
 

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     protocol::{
-        Action, ChatText, CloseCode, Epoch, ErrorCode, Knock, LOBBY_WINDOW, ParticipantId, Person,
-        Seq, ServerMessage,
+        Action, ChatText, CloseCode, Epoch, ErrorCode, Knock, LOBBY_WINDOW, Nickname,
+        ParticipantId, Person, Seq, ServerMessage,
     },
     server::{authority::AuthorityEvent, error::refusal},
 };
@@ -104,8 +104,15 @@ pub enum VisitStatus {
     },
     /// A host turned them away.
     TurnedAway(Option<ChatText>),
-    /// They may read and write.
-    Inside,
+    /// The room is not open at this time. Times are in milliseconds since the Unix epoch.
+    NotOpen {
+        /// When it opens.
+        opens: Option<i64>,
+        /// When it closes.
+        closes: Option<i64>,
+    },
+    /// They may read and write. The nickname that an invite has just given them, if one has.
+    Inside(Option<Nickname>),
 }
 
 impl Lobby {
@@ -253,7 +260,7 @@ impl Room {
             || !self.authority.is_hidden()
             || self.authority.knows(id, None, now.unix_ms);
         if is_inside && !is_banned {
-            return VisitStatus::Inside;
+            return VisitStatus::Inside(None);
         }
         let host_here = self.has_someone_who_admits();
         if let Some(position) = self.lobby.position(id) {

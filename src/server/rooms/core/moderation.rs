@@ -748,10 +748,17 @@ impl Room {
             | AuthorityEvent::Invite(_)
             | AuthorityEvent::RevokeInvite(_) => Vec::new(),
         };
-        let (refused, is_by_host) = (stored.err(), by.is_some());
+        let name = if let AuthorityEvent::UseInvite { invite, .. } = &record.event {
+            let invite = self.authority.invite(invite);
+            invite.and_then(|invite| invite.name.clone())
+        } else {
+            None
+        };
+        let entered = stored.map(|_| name);
+        let is_by_host = by.is_some();
         let mut effects = self.apply_recorded(by, record, stored, now);
         let let_in = let_in.into_iter();
-        effects.extend(let_in.map(|id| self.answer_visit(id, refused, now)));
+        effects.extend(let_in.map(|id| self.answer_visit(id, entered.clone(), now)));
         if is_by_host {
             // The change may concern people in the lobby.
             effects.extend(self.review_lobby(now));
