@@ -120,6 +120,19 @@ impl Visits {
         self.lock(now).retain(|visit| visit.key != *key);
     }
 
+    /// How many visits there are, and the most of one network.
+    #[cfg(test)]
+    pub fn counts(&self, now: Instant) -> (usize, usize) {
+        let visits = self.lock(now);
+        let networks = visits.iter().filter_map(|visit| visit.network);
+        let of_network = networks.fold(std::collections::HashMap::new(), |mut counts, network| {
+            *counts.entry(network).or_insert(0) += 1;
+            counts
+        });
+        let most = of_network.into_values().max().unwrap_or_default();
+        (visits.len(), most)
+    }
+
     /// The visits that are not over.
     fn lock(&self, now: Instant) -> MutexGuard<'_, VecDeque<Visit>> {
         let mut visits = self.0.lock().unwrap_or_else(PoisonError::into_inner);

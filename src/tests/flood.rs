@@ -1,13 +1,16 @@
 //! Floods within a room: a client that reads is never closed because of what others send.
 
-use super::harness::{Client, TestApp, new_id};
+use super::harness::{Client, TestApp, form, new_id, status};
 use crate::protocol::{
-    Candidate, ChatDraft, ClientMessage, Devices, ErrorCode, JoinRequest, LOBBY_WINDOW,
-    MAX_ANNOUNCEMENT_CHARS, MAX_FRAME_BYTES, MAX_KNOCK_CHARS, MessageId, ParticipantId, Role,
-    ServerMessage, SettingsChange, Signal, Source,
+    Candidate, ChatDraft, ClientMessage, CloseCode, Devices, ErrorCode, JoinRequest, LOBBY_WINDOW,
+    MAX_ANNOUNCEMENT_CHARS, MAX_FRAME_BYTES, MAX_KNOCK_CHARS, MessageId, Nickname, ParticipantId,
+    Role, RoomName, ServerMessage, SettingsChange, Signal, Source,
 };
+use crate::server::new_session_token;
+use crate::server::rooms::{Entry, Frames, outbox};
 use futures::{SinkExt, StreamExt};
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -389,6 +392,169 @@ async fn two_thousand_joins_to_a_locked_room_fill_its_lobby_and_disturb_nobody()
     assert_eq!(empty.await, []);
     drop(waiting);
     ben.send_chat("still here").await;
+}
+
+/// Switches the lobby of the room on.
+async fn switch_lobby_on(host: &mut Client) {
+    let change = SettingsChange {
+        lobby: Some(true),
+        ..SettingsChange::default()
+    };
+    host.send(&ClientMessage::SetRoom { change }).await;
+    let guarded = host.wait_for(|message| match message {
+        ServerMessage::RoomChanged { room, .. } => Some(room.lobby),
+        _ => None,
+    });
+    assert!(guarded.await);
+}
+
+/// Forms of one address, and addresses that send a few each.
+const FORMS_OF_ADDRESS: usize = 600;
+const ADDRESSES_OF_FORMS: usize = 120;
+const FORMS_OF_EACH: usize = 10;
+
+/// Asks to enter the room `team` by so many plain forms of one address, each as another device.
+/// Counts the answers by the address to which they lead.
+async fn send_forms(app: &TestApp, source: &str, forms: usize) -> BTreeMap<String, usize> {
+    let mut answers = BTreeMap::new();
+    let headers = "Accept: text/html\r\n";
+    let line = "x".repeat(MAX_KNOCK_CHARS);
+    let fields = format!("room=team&nickname=Eve&line={line}");
+    for _ in 0..forms {
+        let request = form("/api/enter_room", headers, &fields);
+        let response = app.http_from(source, &request).await;
+        let location = response
+            .lines()
+            .find_map(|line| line.strip_prefix("location: "));
+        let answer = match location {
+            Some(location) => location.to_owned(),
+            None => status(&response).to_string(),
+        };
+        *answers.entry(answer).or_insert(0) += 1;
+    }
+    answers
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_forms_that_ask_to_enter_is_bounded_and_disturbs_nobody() {
+    const WAITS: &str = "/room/team?asked=1&plain=1";
+    const FULL: &str = "/room/team?refused=lobby_full&plain=1";
+    const TOO_MANY: &str = "/room/team?refused=too_many_joins&plain=1";
+    let app = Arc::new(TestApp::start().await);
+    let mut host = app.join("team", "Host").await;
+    let mut ben = app.join("team", "Ben").await;
+    switch_lobby_on(&mut host).await;
+    let begun = Instant::now();
+    let attacked = Arc::clone(&app);
+    let attack = run_on_own_thread(move || async move {
+        let of_one = send_forms(&attacked, "127.0.9.1", FORMS_OF_ADDRESS).await;
+        let lasted = begun.elapsed();
+        let near = attacked.context.visits.counts(Instant::now());
+        let many = (0..ADDRESSES_OF_FORMS).map(async |number| {
+            let source = format!("127.0.{}.{}", 10 + number / 100, 1 + number % 100);
+            send_forms(&attacked, &source, FORMS_OF_EACH).await
+        });
+        let of_many = futures::future::join_all(many).await;
+        (of_one, lasted, near, of_many)
+    });
+    let chatting = async {
+        for number in 0..20 {
+            let text = format!("message {number}");
+            let message = ben.send_chat(&text);
+            timeout(UNDISTURBED, message).await.expect("in time");
+        }
+    };
+    let ((of_one, lasted, near, of_many), ()) = tokio::join!(attack, chatting);
+    // One address: as many wait as may of an address, and it asks as often as it may join.
+    let of = |answers: &BTreeMap<String, usize>, answer: &str| {
+        answers.get(answer).copied().unwrap_or_default()
+    };
+    // The rate of forms (429) comes before that of joins.
+    let [waits, full, joins, forms] =
+        [WAITS, FULL, TOO_MANY, "429"].map(|answer| of(&of_one, answer));
+    let asked = waits + full + joins + forms;
+    assert_eq!(asked, FORMS_OF_ADDRESS, "{of_one:?}");
+    assert!(forms > 0, "{of_one:?}");
+    assert_eq!(waits, 20, "{of_one:?}");
+    let allowed = 200.0 + 5.0 * (lasted.as_secs_f64() + 1.0);
+    assert!(
+        ((waits + full) as f64) <= allowed,
+        "{of_one:?} in {lasted:?}"
+    );
+    assert!(
+        near.1 <= 40 && near.0 <= near.1 + 1,
+        "{near:?} visits are kept"
+    );
+    // Many addresses: as many wait as may in a room.
+    let sum = |answer: &str| -> usize { of_many.iter().map(|answers| of(answers, answer)).sum() };
+    let asked = sum(WAITS) + sum(FULL) + sum(TOO_MANY);
+    assert_eq!(asked, ADDRESSES_OF_FORMS * FORMS_OF_EACH, "{of_many:?}");
+    assert_eq!(waits + sum(WAITS), MAX_WAITING);
+    let (visits, of_network) = app.context.visits.counts(Instant::now());
+    assert!(
+        visits <= 1_000 && of_network <= 40,
+        "{visits} visits are kept"
+    );
+    ben.send_chat("still here").await;
+}
+
+#[tokio::test]
+async fn whoever_waits_and_reads_too_slowly_is_closed_with_4408_and_harms_nobody() {
+    let app = TestApp::start().await;
+    let mut host = app.join("team", "Host").await;
+    let key = host.joined().host_key.clone().expect("opened the room");
+    switch_lobby_on(&mut host).await;
+    // The queue of a client that reads nothing, with space for one more message.
+    let queue = || outbox(app.context.rooms.metrics().clone());
+    let pong = || Frames::of(&ServerMessage::Pong);
+    let (full, _reads_nothing) = queue();
+    let queued = (0..).take_while(|_| full.put(pong()).is_ok()).count();
+    let (slow, reader) = queue();
+    for _ in 1..queued {
+        slow.put(pong()).expect("space");
+    }
+    let name = RoomName::parse("team").expect("valid");
+    let room = app.context.rooms.open(&name).expect("opens");
+    let (session, nickname) = (new_session_token(), Nickname::parse("Slow").expect("valid"));
+    let waits = room
+        .join(&session, &nickname, Entry::default(), &slow)
+        .await;
+    let membership = waits.expect("waits");
+    let mut ben = app.connect().await;
+    let join = JoinRequest {
+        room: "team".to_owned(),
+        nickname: "Ben".to_owned(),
+        ..JoinRequest::default()
+    };
+    ben.send(&ClientMessage::Join(join)).await;
+    let place = ben.wait_for(|message| match message {
+        ServerMessage::Waiting { place, .. } => Some(place),
+        _ => None,
+    });
+    assert_eq!(place.await, 2);
+    // News for everybody who waits: nobody is here who can admit them.
+    host.close(Some(1000)).await;
+    let closed = timeout(Duration::from_secs(20), slow.closed()).await;
+    assert_eq!(closed.ok(), Some(CloseCode::TooSlow));
+    let alone = ben.wait_for(|message| match message {
+        ServerMessage::Waiting { host_here, .. } => Some(host_here),
+        _ => None,
+    });
+    assert!(!alone.await);
+    drop((membership, reader));
+    let mut host = app.connect().await;
+    let join = JoinRequest {
+        room: "team".to_owned(),
+        nickname: "Host".to_owned(),
+        host_key: Some(key),
+        ..JoinRequest::default()
+    };
+    host.join_as(ClientMessage::Join(join)).await;
+    host.send(&ClientMessage::Admit { who: None }).await;
+    ben.wait_for(|message| matches!(message, ServerMessage::Joined(_)).then_some(()))
+        .await;
+    ben.send_chat("hello").await;
+    host.wait_for_chat("hello").await;
 }
 
 #[tokio::test]
