@@ -23,6 +23,7 @@ use std::{
 };
 use tokio::{
     io::AsyncWriteExt,
+    sync::Barrier,
     task::{LocalSet, spawn_local},
     time::{sleep, timeout},
 };
@@ -55,6 +56,11 @@ const PRIVATE_ROOM: &str = "private room";
 const PRIVATE_PASSWORD: &str = "correct horse";
 /// People whom one address sends into the lobby: more than the server's limit per address.
 const KNOCKS: usize = 24;
+/// Addresses that guess a password at one moment, and the guesses of each: as many as it may.
+const GUESSERS: usize = 10;
+const GUESSES: usize = 10;
+/// Rooms whose password they guess, one after the other.
+const GUESSED_ROOMS: usize = 5;
 /// Every obstacle of a `media_blocked` message.
 const OBSTACLES: [&str; 5] = [
     "server_ice",
@@ -117,11 +123,13 @@ enum AttackKind {
     ReportBlockedMedia,
     /// Guesses the password of a private room and fills its lobby.
     Lobby,
+    /// Shows wrong passwords on a hundred sockets at one moment.
+    Guess,
 }
 
 impl AttackKind {
     /// Every kind of attack, in the order of the report.
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Search,
         Self::OpenRooms,
         Self::JoinAndReset,
@@ -140,6 +148,7 @@ impl AttackKind {
         Self::AskRefusal,
         Self::ReportBlockedMedia,
         Self::Lobby,
+        Self::Guess,
     ];
 
     /// The name in the table and for `--only`.
@@ -163,6 +172,7 @@ impl AttackKind {
             Self::AskRefusal => "ask-refusal",
             Self::ReportBlockedMedia => "report-blocked-media",
             Self::Lobby => "lobby",
+            Self::Guess => "guess",
         }
     }
 }
@@ -269,6 +279,7 @@ async fn attack(
     if let Err(error) = prepare(&chosen, target.port).await {
         eprintln!("the private room was not opened: {error}");
     }
+    let guessers = Rc::new(Barrier::new(GUESSERS));
     for number in 0..ADDRESSES {
         let kind = chosen[number as usize % chosen.len()];
         let source = Ipv4Addr::from(u32::from(BEFORE_FIRST) + 1 + number);
@@ -277,6 +288,8 @@ async fn attack(
             source,
             target,
             kind,
+            of_kind: number as usize / chosen.len(),
+            guessers: Rc::clone(&guessers),
             counters: Arc::clone(&counters),
         });
         spawn_local(attacker.run());
@@ -289,10 +302,20 @@ async fn attack(
 
 /// Opens the rooms that attackers of these kinds need.
 async fn prepare(chosen: &[AttackKind], port: u16) -> Result<()> {
-    match chosen.contains(&AttackKind::Lobby) {
-        true => host_private_room(port).await,
-        false => Ok(()),
+    if chosen.contains(&AttackKind::Lobby) {
+        host_private_room(port, PRIVATE_ROOM, true).await?;
     }
+    if chosen.contains(&AttackKind::Guess) {
+        for number in 0..GUESSED_ROOMS {
+            host_private_room(port, &guessed_room(number), false).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The name of a room whose password is guessed.
+fn guessed_room(number: usize) -> String {
+    format!("guessed room {number}")
 }
 
 struct Attacker {
@@ -303,6 +326,10 @@ struct Attacker {
     target: Target,
     /// The kind of attack that it repeats.
     kind: AttackKind,
+    /// Index among the attackers of this kind, from 0.
+    of_kind: usize,
+    /// Where those who guess passwords wait for each other.
+    guessers: Rc<Barrier>,
     /// Counts its attempts.
     counters: Arc<Counters>,
 }
@@ -331,6 +358,7 @@ impl Attacker {
                     AttackKind::AskRefusal => self.ask_refusal().await,
                     AttackKind::ReportBlockedMedia => self.report_blocked_media().await,
                     AttackKind::Lobby => self.crowd_lobby().await,
+                    AttackKind::Guess => self.guess_at_once().await,
                 }
             };
             if series.await.is_err() {
@@ -693,6 +721,33 @@ impl Attacker {
         Ok(())
     }
 
+    /// Shows a wrong password on each of its sockets at the moment at which the other addresses do, in
+    /// one room after the other.
+    async fn guess_at_once(&self) -> Result<()> {
+        if self.of_kind >= GUESSERS {
+            sleep(HOLD_TIME).await;
+            return Ok(());
+        }
+        for room in (0..GUESSED_ROOMS).map(guessed_room) {
+            let mut sockets = Vec::new();
+            for _ in 0..GUESSES {
+                sockets.push(RoomSocket::open(self.source, self.target.port).await?);
+            }
+            self.guessers.wait().await;
+            let join = json!({"type": "join", "room": room, "nickname": "x", "password": "guess"});
+            for socket in &mut sockets {
+                socket.send(&join).await?;
+            }
+            for socket in &mut sockets {
+                let guessed = socket.wait_for("joined").await.is_ok();
+                ensure!(!guessed, "a wrong password was accepted");
+                self.counters.count(self.kind, false);
+            }
+        }
+        sleep(HOLD_TIME).await;
+        Ok(())
+    }
+
     /// Reports blocked media from many sockets: each obstacle counts once a socket.
     async fn report_blocked_media(&self) -> Result<()> {
         loop {
@@ -708,12 +763,15 @@ impl Attacker {
     }
 }
 
-/// Opens the private room and keeps its host there, who reads what the server sends.
-async fn host_private_room(port: u16) -> Result<()> {
-    let (mut host, _) = RoomSocket::join(BEFORE_FIRST, port, PRIVATE_ROOM, "host").await?;
-    host.send(&json!({"type": "set_room", "lobby": true}))
-        .await?;
-    host.wait_for("room_changed").await?;
+/// Opens a room with a password, and a lobby where one is asked for, and keeps its host there, who
+/// reads what the server sends.
+async fn host_private_room(port: u16, name: &str, lobby: bool) -> Result<()> {
+    let (mut host, _) = RoomSocket::join(BEFORE_FIRST, port, name, "host").await?;
+    if lobby {
+        let change = json!({"type": "set_room", "lobby": true});
+        host.send(&change).await?;
+        host.wait_for("room_changed").await?;
+    }
     let password = json!({"type": "set_password", "password": PRIVATE_PASSWORD});
     host.send(&password).await?;
     host.wait_for("room_changed").await?;
