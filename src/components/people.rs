@@ -7,7 +7,7 @@ use crate::components::hosts::{
     RoomSettingsButton, WaitingPeople,
 };
 use crate::components::{
-    Avatar, Icon, IconName, LanguageSwitch, Rename, ThemeSwitch, page_address,
+    Avatar, CopyButton, Icon, IconName, LanguageSwitch, Rename, ThemeSwitch, page_address,
 };
 use crate::i18n::{people, *};
 use crate::paths::{address, to_address};
@@ -172,26 +172,21 @@ fn in_call(session: Session, id: ParticipantId) -> Memo<bool> {
 #[component]
 fn CopyLink() -> impl IntoView {
     let i18n = use_i18n();
-    let copied = RwSignal::new(false);
-    let copy = move |_| {
+    let name = expect_context::<Session>().name();
+    let copy = Callback::new(move |copied: RwSignal<bool>| {
+        let path = address(&name.path());
         #[cfg(feature = "hydrate")]
-        {
-            let path = address(&expect_context::<Session>().name().path());
-            crate::browser::dom::clipboard::copy_address(&path, move || copied.set(true));
-        }
+        crate::browser::dom::clipboard::copy_address(&path, move || copied.set(true));
         #[cfg(not(feature = "hydrate"))]
-        copied.set(false);
-    };
+        drop((path, copied));
+    });
     view! {
-        <button class="button button--quiet" type="button" on:click=copy>
-            <Icon name=IconName::Link />
-            <span role="status">
-                {Signal::derive(move || match copied.get() {
-                    true => t_string!(i18n, room.copied),
-                    false => t_string!(i18n, room.copy_link),
-                })}
-            </span>
-        </button>
+        <CopyButton
+            class="button button--quiet"
+            label=words!(i18n, room.copy_link)
+            done=words!(i18n, room.copied)
+            copy
+        />
     }
 }
 

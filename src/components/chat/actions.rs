@@ -1,7 +1,7 @@
 //! The actions on a message: reply, react, edit, delete.
 
 use crate::components::chat::ReplyTarget;
-use crate::components::{Icon, IconName};
+use crate::components::{Icon, IconName, dismiss_outside};
 use crate::i18n::*;
 use crate::protocol::{Action, ChatText, Emoji, MessageId, ParticipantId};
 use crate::session::Session;
@@ -9,7 +9,7 @@ use crate::state::RoomStateStoreFields;
 use crate::state::rows::ReactionRow;
 use crate::words;
 use leptos::ev::KeyboardEvent;
-use leptos::html::Textarea;
+use leptos::html::{Div, Textarea};
 use leptos::prelude::*;
 
 /// The offered emoji. Other clients may send any emoji.
@@ -62,8 +62,12 @@ pub fn Actions(
             menu.set(ActionMenu::Closed);
         }
     };
+    let element = NodeRef::<Div>::new();
+    let is_open = Signal::derive(move || menu.get() == ActionMenu::Open);
+    let close = Callback::new(move |()| menu.set(ActionMenu::Closed));
+    dismiss_outside(element, is_open, close);
     view! {
-        <div class="actions" on:keydown=on_key>
+        <div class="actions" node_ref=element on:keydown=on_key>
             {move || match menu.get() {
                 ActionMenu::Open => {
                     let deletable = may_delete();

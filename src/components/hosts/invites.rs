@@ -5,7 +5,9 @@ use crate::api::{ApiError, Packed, invite_calendar, invite_code};
 use crate::components::hosts::RefusedRequest;
 use crate::components::hosts::confirm::Confirm;
 use crate::components::hosts::role::role_name;
-use crate::components::{ErasedShow, Icon, IconName, NAME_PLACEHOLDERS, TimeZone, isolate_names};
+use crate::components::{
+    CopyButton, ErasedShow, Icon, IconName, NAME_PLACEHOLDERS, TimeZone, isolate_names,
+};
 use crate::i18n::*;
 use crate::protocol::{
     Action as Permission, ClientMessage, Invite, InviteDraft, MAX_NICKNAME_CHARS, RoomSettings,
@@ -364,7 +366,6 @@ fn LinkButtons(
 ) -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
-    let copied = RwSignal::new(false);
     let can_share = RwSignal::new(false);
     #[cfg(feature = "hydrate")]
     Effect::new(move || can_share.set(crate::browser::dom::share::can_share()));
@@ -379,14 +380,14 @@ fn LinkButtons(
             None::<String>
         }
     };
-    let copy = move |_| {
+    let copy = Callback::new(move |copied: RwSignal<bool>| {
         if let Some(link) = link() {
             #[cfg(feature = "hydrate")]
             crate::browser::dom::clipboard::copy(link, move || copied.set(true));
             #[cfg(not(feature = "hydrate"))]
-            drop(link);
+            drop((link, copied));
         }
-    };
+    });
     let share = move |_| {
         if let Some(link) = link() {
             let name = session.name();
@@ -398,20 +399,12 @@ fn LinkButtons(
         }
     };
     view! {
-        <button class="button button--small" type="button" on:click=copy>
-            <Icon name=IconName::Link />
-            // Not in a live region, which would give the button no name.
-            {Signal::derive(move || match copied.get() {
-                true => t_string!(i18n, invites.copied),
-                false => t_string!(i18n, invites.copy),
-            })}
-        </button>
-        <span class="visually-hidden" role="status">
-            {Signal::derive(move || match copied.get() {
-                true => t_string!(i18n, invites.copied),
-                false => "",
-            })}
-        </span>
+        <CopyButton
+            class="button button--small"
+            label=words!(i18n, invites.copy)
+            done=words!(i18n, invites.copied)
+            copy
+        />
         <ErasedShow when=can_share>
             <button class="button button--small" type="button" on:click=share>
                 {words!(i18n, invites.share)}

@@ -1,6 +1,8 @@
 //! The menu about one participant: a button, and under it the actions that a host may take.
 
-use crate::components::{ErasedShow, Icon, IconName, NAME_PLACEHOLDERS, isolate_names};
+use crate::components::{
+    ErasedShow, Icon, IconName, NAME_PLACEHOLDERS, dismiss_outside, isolate_names,
+};
 use crate::i18n::*;
 use crate::protocol::{Nickname, ParticipantId, Role};
 use crate::session::Session;
@@ -8,7 +10,7 @@ use crate::state::RoomStateStoreFields;
 use crate::state::call::CallStateStoreFields;
 use crate::state::moderation::{PersonAction, PersonMenu, PersonTask};
 use leptos::ev::KeyboardEvent;
-use leptos::html::Button;
+use leptos::html::{Button, Div};
 use leptos::prelude::*;
 
 /// The open menu and the open dialog of a list of people, which has one of each at most.
@@ -58,7 +60,7 @@ pub fn PersonActions(
     }
 }
 
-/// The button, and the actions while it is expanded. Escape closes them.
+/// The button, and the actions while it is expanded. Escape and a press elsewhere close them.
 #[component]
 fn ActionsButton(
     /// Id of the participant.
@@ -95,13 +97,17 @@ fn ActionsButton(
             close();
         }
     };
+    let element = NodeRef::<Div>::new();
+    // A press elsewhere moves the focus by itself.
+    let leave = Callback::new(move |()| open.set(None));
+    dismiss_outside(element, is_open.into(), leave);
     let about = id.clone();
     let toggle = move |_| {
         let next = (!is_open.get_untracked()).then(|| about.clone());
         open.set(next);
     };
     view! {
-        <div class="person__menu" on:keydown=on_key>
+        <div class="person__menu" node_ref=element on:keydown=on_key>
             <button
                 class="person__more"
                 type="button"

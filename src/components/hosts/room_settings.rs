@@ -7,7 +7,7 @@ use crate::components::hosts::confirm::Confirm;
 use crate::components::hosts::invites::InviteSettings;
 use crate::components::hosts::role::role_name;
 use crate::components::hosts::switch::Switch;
-use crate::components::{ErasedShow, Icon, IconName, TimeZone};
+use crate::components::{CopyButton, ErasedShow, Icon, IconName, TimeZone};
 use crate::i18n::*;
 use crate::protocol::{
     Action, Ban, ClientMessage, Feature, MAX_ANNOUNCEMENT_CHARS, Role, SettingsChange, Source,
@@ -459,13 +459,12 @@ fn ShownLink(
     link: Signal<String>,
 ) -> impl IntoView {
     let i18n = use_i18n();
-    let copied = RwSignal::new(false);
-    let copy = move |_| {
+    let copy = Callback::new(move |copied: RwSignal<bool>| {
         #[cfg(feature = "hydrate")]
         crate::browser::dom::clipboard::copy(link.get_untracked(), move || copied.set(true));
         #[cfg(not(feature = "hydrate"))]
         copied.set(false);
-    };
+    });
     view! {
         <input
             class="input"
@@ -475,15 +474,12 @@ fn ShownLink(
             aria-describedby="host-link-hint"
             value=link
         />
-        <button class="button" type="button" on:click=copy>
-            <Icon name=IconName::Link />
-            <span role="status">
-                {Signal::derive(move || match copied.get() {
-                    true => t_string!(i18n, room.copied),
-                    false => t_string!(i18n, hosts.copy_link),
-                })}
-            </span>
-        </button>
+        <CopyButton
+            class="button"
+            label=words!(i18n, hosts.copy_link)
+            done=words!(i18n, room.copied)
+            copy
+        />
     }
 }
 
