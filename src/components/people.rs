@@ -7,7 +7,8 @@ use crate::components::hosts::{
     RoomSettingsButton, WaitingPeople,
 };
 use crate::components::{
-    Avatar, CopyButton, Icon, IconName, LanguageSwitch, Rename, ThemeSwitch, page_address,
+    Avatar, CopyButton, Icon, IconName, LanguageSwitch, NAME_PLACEHOLDERS, Rename, ThemeSwitch,
+    TimeZone, isolate_names, page_address,
 };
 use crate::i18n::{people, *};
 use crate::paths::{address, to_address};
@@ -15,6 +16,7 @@ use crate::protocol::{ParticipantId, Person};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
 use crate::state::call::CallStateStoreFields;
+use crate::state::standing::HostAbsence;
 use crate::words;
 use leptos::prelude::*;
 use leptos_router::hooks::use_navigate;
@@ -92,6 +94,7 @@ pub fn PeopleList() -> impl IntoView {
     let session = expect_context::<Session>();
     PersonMenus::provide();
     view! {
+        <HostAbsent />
         <WaitingPeople />
         <ul class="people" translate="no" aria-label=words!(i18n, room.people)>
             <For
@@ -102,6 +105,44 @@ pub fn PeopleList() -> impl IntoView {
         </ul>
         <RefusedRequest />
         <PersonDialog />
+    }
+}
+
+/// "No host is here", and who acts as host meanwhile, while that is so.
+#[component]
+fn HostAbsent() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let zone = expect_context::<TimeZone>();
+    let absence = Memo::new(move |_| session.room.standing().read().absence.clone());
+    let sentence = move || {
+        let HostAbsence { acting, from } = absence.get()?;
+        let is_me = |id: &ParticipantId| session.room.standing().read().is_me(id);
+        let me = acting.as_ref().is_some_and(is_me);
+        let name = acting.map(|id| session.nickname_of(&id));
+        let time = from.map(|at| zone.time(at));
+        let [place, _] = NAME_PLACEHOLDERS;
+        let sentence = match (name.is_some(), me, time) {
+            (false, _, _) => t_string!(i18n, hosts.absent).to_owned(),
+            (true, true, None) => t_string!(i18n, hosts.absent_acting_me).to_owned(),
+            (true, true, Some(time)) => {
+                t_string!(i18n, hosts.absent_next_me, time = time).to_string()
+            }
+            (true, false, None) => t_string!(i18n, hosts.absent_acting, name = place).to_string(),
+            (true, false, Some(time)) => {
+                t_string!(i18n, hosts.absent_next, name = place, time = time).to_string()
+            }
+        };
+        Some(isolate_names(
+            &sentence,
+            &[name.as_deref().unwrap_or_default()],
+        ))
+    };
+    // The element stays, so that a screen reader hears the change.
+    view! {
+        <p class="field__hint people__hosts" role="status">
+            {sentence}
+        </p>
     }
 }
 

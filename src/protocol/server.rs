@@ -169,6 +169,18 @@ pub enum ServerMessage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         closes: Option<i64>,
     },
+    /// Whether a host is in the room, and which co-host acts as host meanwhile. Sent to everybody
+    /// when that changes, and after `joined` while no host is there.
+    Hosts {
+        /// Whether a host is in the room.
+        here: bool,
+        /// Id of the co-host who acts as host, or does so from a time on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        acting: Option<ParticipantId>,
+        /// When the co-host starts to act as host, in milliseconds since the Unix epoch.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<i64>,
+    },
     /// The reply to `invites`, `create_invite` and `revoke_invite`.
     Invites {
         /// All invites that have not expired, oldest first.
@@ -338,6 +350,7 @@ impl ServerMessage {
             | Self::Denied { .. }
             | Self::Lobby { .. }
             | Self::Window { .. }
+            | Self::Hosts { .. }
             | Self::Invites { .. }
             | Self::Removed { .. }
             | Self::Bans { .. }

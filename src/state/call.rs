@@ -195,6 +195,7 @@ impl CallState {
             | ServerMessage::Denied { .. }
             | ServerMessage::Lobby { .. }
             | ServerMessage::Window { .. }
+            | ServerMessage::Hosts { .. }
             | ServerMessage::Invites { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Answer { .. }

@@ -228,6 +228,7 @@ impl ConnectionState {
             | ServerMessage::Bans { .. }
             | ServerMessage::Lobby { .. }
             | ServerMessage::Window { .. }
+            | ServerMessage::Hosts { .. }
             | ServerMessage::Invites { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }

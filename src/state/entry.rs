@@ -301,6 +301,7 @@ impl Entry {
             | ServerMessage::Gone { .. }
             | ServerMessage::Announcement { .. }
             | ServerMessage::RoleChanged { .. }
+            | ServerMessage::Hosts { .. }
             | ServerMessage::Muted { .. }
             | ServerMessage::AskedToUnmute { .. }
             | ServerMessage::Removed { .. }

@@ -315,6 +315,7 @@ impl Log {
             | ServerMessage::Denied { .. }
             | ServerMessage::Lobby { .. }
             | ServerMessage::Window { .. }
+            | ServerMessage::Hosts { .. }
             | ServerMessage::Invites { .. }
             | ServerMessage::Call { .. }
             | ServerMessage::MediaMode { .. }

@@ -92,6 +92,7 @@ impl Typing {
             | ServerMessage::Denied { .. }
             | ServerMessage::Lobby { .. }
             | ServerMessage::Window { .. }
+            | ServerMessage::Hosts { .. }
             | ServerMessage::Invites { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }
@@ -189,6 +190,7 @@ impl People {
             | ServerMessage::Denied { .. }
             | ServerMessage::Lobby { .. }
             | ServerMessage::Window { .. }
+            | ServerMessage::Hosts { .. }
             | ServerMessage::Invites { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }

@@ -29,12 +29,23 @@ pub struct Standing {
     pub refused: Option<ErrorCode>,
     /// Why a host ended the stay of this participant, and which host.
     pub removed: Option<Removal>,
+    /// Whether no host is here, and who acts as one.
+    pub absence: Option<HostAbsence>,
     /// The bans of the room, once a host has requested them.
     pub bans: Option<Vec<Ban>>,
     /// The invites of the room, once this participant has requested them.
     pub invites: Invites,
     /// The secret of this participant's session, once joined.
     session: Option<SessionToken>,
+}
+
+/// No host is in the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostAbsence {
+    /// Id of the co-host who acts as host, or does so from a time on.
+    pub acting: Option<ParticipantId>,
+    /// When the co-host starts to act as host, in milliseconds since the Unix epoch.
+    pub from: Option<i64>,
 }
 
 /// Why a host ended the stay of this participant.
@@ -258,6 +269,12 @@ impl Standing {
                     reason: reason.clone(),
                     by: by.clone(),
                     banned: *banned,
+                });
+            }
+            ServerMessage::Hosts { here, acting, from } => {
+                self.absence = (!here).then(|| HostAbsence {
+                    acting: acting.clone(),
+                    from: *from,
                 });
             }
             ServerMessage::Invites { .. } => return self.invites.apply(message),

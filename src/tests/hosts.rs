@@ -570,3 +570,48 @@ async fn clients_start_over_after_a_deletion_even_if_the_store_keeps_the_epoch()
         .expect("joins");
     assert!(!joined.resumed && joined.history.is_empty());
 }
+
+/// Waits for news about who is a host. Returns whether one is here, who acts as one, and from when.
+async fn host_news(client: &mut Client) -> (bool, Option<ParticipantId>, Option<i64>) {
+    let news = client.wait_for(|message| match message {
+        ServerMessage::Hosts { here, acting, from } => Some((here, acting, from)),
+        _ => None,
+    });
+    news.await
+}
+
+#[tokio::test]
+async fn everybody_learns_that_no_host_is_here_and_who_acts_as_host_from_when() {
+    let (app, ann, key, mut ben) = host_and_guest().await;
+    ann.close(Some(1000)).await;
+    assert_eq!(host_news(&mut ben).await, (false, None, None));
+    // Whoever comes later, too.
+    let mut cleo = app.join("team", "Cleo").await;
+    assert_eq!(host_news(&mut cleo).await, (false, None, None));
+    let mut ann = app.connect().await;
+    ann.join_as(join_with_key("Ann", &key)).await;
+    assert_eq!(host_news(&mut ben).await, (true, None, None));
+    let (who, role) = (ben.id(), Role::CoHost);
+    ann.send(&ClientMessage::SetRole {
+        who: who.clone(),
+        role,
+    })
+    .await;
+    assert_eq!(role_change(&mut cleo).await, (who.clone(), role));
+    let before = super::private::now_ms();
+    ann.close(Some(1000)).await;
+    let (here, acting, from) = host_news(&mut cleo).await;
+    assert_eq!((here, acting.as_ref()), (false, Some(&who)));
+    let wait = from.expect("a time") - before;
+    let (wait, five_minutes) = (u64::try_from(wait).unwrap_or_default(), 300_000);
+    assert!(
+        (five_minutes..five_minutes + 60_000).contains(&wait),
+        "{wait} ms"
+    );
+    // The co-host leaves: nobody is left who could act.
+    ben.close(Some(1000)).await;
+    assert_eq!(host_news(&mut cleo).await, (false, None, None));
+    let mut ann = app.connect().await;
+    ann.join_as(join_with_key("Ann", &key)).await;
+    assert_eq!(host_news(&mut cleo).await, (true, None, None));
+}

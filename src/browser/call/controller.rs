@@ -178,6 +178,7 @@ impl CallController {
             | ServerMessage::Denied { .. }
             | ServerMessage::Lobby { .. }
             | ServerMessage::Window { .. }
+            | ServerMessage::Hosts { .. }
             | ServerMessage::Invites { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Speakers { .. }

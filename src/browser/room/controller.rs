@@ -243,6 +243,7 @@ impl RoomController {
             | ServerMessage::Bans { .. }
             | ServerMessage::Lobby { .. }
             | ServerMessage::Window { .. }
+            | ServerMessage::Hosts { .. }
             | ServerMessage::Invites { .. }
             | ServerMessage::History { .. }
             | ServerMessage::Call { .. }

@@ -133,6 +133,33 @@ pub(super) enum HostPresence {
     Acting(ParticipantId),
 }
 
+/// Whether a host is here, as everybody knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct HostNews {
+    /// Whether none is here who is needed.
+    is_absent: bool,
+    /// The co-host who acts as host, or does so from a time on.
+    acting: Option<ParticipantId>,
+    /// When the co-host starts to act as host.
+    from: Option<Instant>,
+}
+
+impl HostNews {
+    /// The message about it.
+    fn message(&self, now: Now) -> ServerMessage {
+        let from = self.from.map(|from| {
+            let left = from.saturating_duration_since(now.instant).as_millis();
+            let left = i64::try_from(left).unwrap_or(i64::MAX);
+            now.unix_ms.saturating_add(left)
+        });
+        ServerMessage::Hosts {
+            here: !self.is_absent,
+            acting: self.acting.clone(),
+            from,
+        }
+    }
+}
+
 impl Room {
     /// The role of the member at `index`.
     pub(super) fn role(&self, index: usize) -> Role {
@@ -943,9 +970,47 @@ impl Room {
         }
     }
 
+    /// Notes whether a host is here, and sends everybody what changes.
+    pub(super) fn update_host_presence(&mut self, now: Now) -> Vec<Effect> {
+        let mut effects = self.change_host_presence(now);
+        let news = match &self.host_presence {
+            HostPresence::NotNeeded => HostNews::default(),
+            HostPresence::Absent(since) => {
+                let acting = self.first_co_host();
+                let from = acting.as_ref().map(|_| *since + HOST_ABSENT);
+                HostNews {
+                    is_absent: true,
+                    acting,
+                    from,
+                }
+            }
+            HostPresence::Acting(id) => HostNews {
+                is_absent: true,
+                acting: Some(id.clone()),
+                from: None,
+            },
+        };
+        if self.host_news != news {
+            self.host_news = news;
+            effects.push(broadcast(self.host_news.message(now)));
+        }
+        effects
+    }
+
+    /// Sends a member that no host is here, if none is.
+    pub(super) fn show_hosts(&self, index: usize, now: Now) -> Option<Effect> {
+        let ConnectionState::Connected(connection) = self.members[index].connection_state else {
+            return None;
+        };
+        self.host_news.is_absent.then(|| Effect::Send {
+            connection,
+            message: self.host_news.message(now),
+        })
+    }
+
     /// Notes whether a host is here. A co-host, the longest here first, acts as host when none was
     /// here for [`HOST_ABSENT`], until one returns.
-    pub(super) fn update_host_presence(&mut self, now: Now) -> Vec<Effect> {
+    fn change_host_presence(&mut self, now: Now) -> Vec<Effect> {
         let has_host = self.members.iter().any(|member| member.holds_key);
         let next = match &self.host_presence {
             _ if has_host || !self.authority.is_hosted() => HostPresence::NotNeeded,

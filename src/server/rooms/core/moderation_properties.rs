@@ -17,7 +17,7 @@ use super::{
 use crate::{
     protocol::{
         Devices, Epoch, ErrorCode, Feature, FeatureSet, HostKey, Mode, Nickname, ParticipantId,
-        Powers, Role, RoomName, SessionToken, SettingsChange, Source,
+        Powers, Role, RoomName, ServerMessage, SessionToken, SettingsChange, Source,
     },
     server::{
         authority::{Authority, AuthorityEvent},
@@ -171,6 +171,8 @@ struct Model {
     pending: VecDeque<(Recording, BTreeSet<usize>)>,
     /// Whether the store answers at once.
     answers_at_once: bool,
+    /// Whether a host is here, who acts as one and from when, as everybody was told last.
+    told: (bool, Option<ParticipantId>, Option<i64>),
 }
 
 /// A record on its way to the store.
@@ -214,6 +216,7 @@ impl Model {
             seq: 0,
             pending: VecDeque::new(),
             answers_at_once,
+            told: (true, None, None),
         };
         model.join(0, Shown::TheKey);
         model
@@ -264,6 +267,11 @@ impl Model {
                     record: record.clone(),
                 };
                 self.pending.push_back((recording, expected.clone()));
+            }
+            if let Effect::Broadcast { message, .. } = effect
+                && let ServerMessage::Hosts { here, acting, from } = message
+            {
+                self.told = (*here, acting.clone(), *from);
             }
         }
         self.sockets.retain(|who, _| {
@@ -517,6 +525,16 @@ impl Model {
             }
         }
         assert!(acting <= 1, "one co-host acts as host");
+        let (here, acting, from) = &self.told;
+        assert_eq!(*here, !self.hosts.is_empty(), "everybody knows it");
+        match (acting.as_ref().map(Self::of), from) {
+            (Some(who), None) => assert_eq!(self.actual(who), Some(Role::Host), "{who} acts"),
+            (Some(who), Some(_)) => assert_eq!(self.actual(who), Some(Role::CoHost)),
+            (None, from) => {
+                let is_co_host = |who| self.actual(who) == Some(Role::CoHost);
+                assert!(from.is_none() && (*here || !(0..SESSIONS).any(is_co_host)));
+            }
+        }
         let mut is_muted = false;
         for index in 0..self.room.members.len() {
             let Some(session) = self.room.members[index].call else {

@@ -117,6 +117,7 @@ impl Room {
         effects.extend(presence);
         effects.extend(self.update_window(now));
         effects.extend(self.show_lobby(index));
+        effects.extend(self.show_hosts(index, now));
         effects.extend(self.tell_host_presence(now));
         effects
     }
@@ -157,6 +158,7 @@ impl Room {
         let socket = Socket { connection, seen };
         effects.push(self.join_answer(index, visitor.session, &socket, None));
         effects.extend(self.show_lobby(index));
+        effects.extend(self.show_hosts(index, now));
         if shows_key {
             effects.push(self.role_changed(index));
             effects.extend(self.update_host_presence(now));

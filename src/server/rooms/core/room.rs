@@ -12,7 +12,7 @@ use super::{
     command::{ChatRequest, Command, ConnectionId, Effect, Now, RoomRequest},
     history::History,
     lobby::Lobby,
-    moderation::{HostPresence, Moderated, Told},
+    moderation::{HostNews, HostPresence, Moderated, Told},
     presence::AwayMember,
     window::WindowTimer,
 };
@@ -160,6 +160,8 @@ pub struct Room {
     pub(super) unstored_claim: Option<(HostKeyHash, SettingsChange)>,
     /// Whether a host is here.
     pub(super) host_presence: HostPresence,
+    /// What everybody knows about it.
+    pub(super) host_news: HostNews,
     /// Who waits until a host admits them.
     pub(super) lobby: Lobby,
     /// Who enters by an invite whose use the store has not answered yet.
@@ -185,6 +187,7 @@ impl Room {
             window: WindowTimer::default(),
             authority: authority.unwrap_or_default(),
             host_presence: HostPresence::default(),
+            host_news: HostNews::default(),
             name,
             epoch,
             history,
