@@ -25,6 +25,7 @@ pub mod prejoin;
 pub mod reachability;
 pub mod read_marker;
 pub mod rows;
+pub mod slash;
 pub mod standing;
 pub mod statistics;
 pub mod transport;

@@ -6,6 +6,11 @@
 use crate::api::PostMessage;
 use crate::components::chat::ReplyTarget;
 use crate::components::chat::quote::QuoteView;
+use crate::components::chat::slash;
+use crate::components::chat::suggestions::{
+    SUGGESTIONS_ID, Suggestion, SuggestionKey, SuggestionList, Suggestions,
+};
+use crate::components::hosts::RefusedRequest;
 use crate::components::{ErasedShow, Icon, IconName, WithoutScriptField, refused_text};
 use crate::i18n::*;
 use crate::paths::address;
@@ -14,12 +19,13 @@ use crate::session::Session;
 use crate::state::RoomStateStoreFields;
 use crate::state::duplicate_names::DuplicateNames;
 use crate::state::rows::Quote;
+use crate::state::slash::{ComposerInput, SlashProblem, SlashTask};
 use crate::words;
 use leptos::ev::{KeyboardEvent, SubmitEvent};
 use leptos::html::Textarea;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
-use leptos_router::hooks::use_query_map;
+use leptos_router::hooks::{use_navigate, use_query_map};
 
 /// `KeyboardEvent.keyCode` while an input method is composing (UI Events 7.3).
 const COMPOSING_KEY_CODE: u32 = 229;
@@ -44,11 +50,46 @@ pub fn Composer() -> impl IntoView {
     });
     let refused = use_query_map().read_untracked().get("refused");
     let problem = RwSignal::new(refused.map(|why| Problem::of_form(&why)));
+    let navigate = StoredValue::new(use_navigate());
+    let suggestions = Suggestions::new();
+    let commanded = RwSignal::new(false);
+    let suggest = move |typed: &str| {
+        suggestions.show(slash::suggested(
+            session,
+            i18n.get_locale_untracked(),
+            typed,
+        ));
+    };
+    let take = move |taken: Suggestion| {
+        if let Some(area) = area.get_untracked() {
+            area.set_value(&taken.text);
+            suggest(&taken.text);
+        }
+    };
     let send = move || {
         let Some(area) = area.get_untracked() else {
             return;
         };
         let typed = area.value();
+        suggestions.close();
+        let typed = match slash::parsed(session, i18n.get_locale_untracked(), &typed) {
+            ComposerInput::Message(text) => text,
+            ComposerInput::Command(Ok(task)) => {
+                area.set_value("");
+                problem.set(None);
+                if task == SlashTask::Help {
+                    area.set_value("/");
+                    suggest("/");
+                }
+                commanded.set(matches!(task, SlashTask::Request(_)));
+                slash::run(session, task, &navigate.with_value(Clone::clone));
+                return;
+            }
+            ComposerInput::Command(Err(why)) => {
+                problem.set(Some(Problem::Command(why)));
+                return;
+            }
+        };
         match ChatText::parse(&typed) {
             Ok(text) => {
                 session.send_chat(text, replying.get_untracked());
@@ -64,6 +105,15 @@ pub fn Composer() -> impl IntoView {
         }
     };
     let on_key = move |event: KeyboardEvent| {
+        let typed = area.get_untracked().map(|area| area.value());
+        match suggestions.on_key(&event, &typed.unwrap_or_default()) {
+            SuggestionKey::Other => {}
+            SuggestionKey::Used => return event.prevent_default(),
+            SuggestionKey::Taken(taken) => {
+                event.prevent_default();
+                return take(taken);
+            }
+        }
         if sends(&event) {
             event.prevent_default();
             send();
@@ -85,16 +135,33 @@ pub fn Composer() -> impl IntoView {
     let opens_private = use_query_map().read_untracked().get("private").is_some();
     let opens_private =
         opens_private.then(|| view! { <input type="hidden" name="private" value="1" /> });
+    let offered = move || {
+        let count = suggestions.count();
+        (count > 0).then(|| td_string!(i18n.get_locale(), slash.offered, count = count).to_string())
+    };
     view! {
         <form class="composer" method="post" action=address(PostMessage::url()) on:submit=on_submit>
             <input type="hidden" name="room" value=session.name().to_string() />
             <WithoutScriptField />
             {opens_private}
             <ReplyingTo />
+            <SuggestionList
+                suggestions
+                name=words!(i18n, slash.commands)
+                take=Callback::new(take)
+            />
+            <p class="visually-hidden" role="status">
+                {offered}
+            </p>
             <ErasedShow when=closed>
                 <p class="composer__error field__hint" id="composer-closed">
                     {words!(i18n, hosts.no_chat)}
                 </p>
+            </ErasedShow>
+            <ErasedShow when=commanded>
+                <div class="composer__error">
+                    <RefusedRequest />
+                </div>
             </ErasedShow>
             <p class="field__error composer__error" id="composer-error" role="alert">
                 {sentence}
@@ -105,6 +172,9 @@ pub fn Composer() -> impl IntoView {
                 rows="1"
                 dir="auto"
                 aria-label=words!(i18n, room.message)
+                aria-autocomplete="list"
+                aria-controls=SUGGESTIONS_ID
+                aria-activedescendant=Signal::derive(move || suggestions.active_id())
                 aria-describedby="composer-closed composer-error"
                 disabled=closed
                 aria-invalid=Signal::derive(move || problem.get().is_some().then_some("true"))
@@ -113,7 +183,14 @@ pub fn Composer() -> impl IntoView {
                 inner_html=refused_text()
                 on:keydown=on_key
                 on:input=move |_| {
-                    session.typing();
+                    if let Some(area) = area.get_untracked() {
+                        let typed = area.value();
+                        suggest(&typed);
+                        commanded.set(false);
+                        if !typed.starts_with('/') {
+                            session.typing();
+                        }
+                    }
                     if problem.get_untracked().is_some() {
                         problem.set(None);
                     }
@@ -167,7 +244,7 @@ pub(super) fn sends(event: &KeyboardEvent) -> bool {
 }
 
 /// Why a text was not sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Problem {
     /// The text is not valid; with its length in characters, 0 if unknown.
     Text(NameError, usize),
@@ -189,6 +266,8 @@ enum Problem {
     NotOpen,
     /// A host keeps this participant out.
     Banned,
+    /// A command was not done.
+    Command(SlashProblem),
 }
 
 impl Problem {
@@ -230,5 +309,6 @@ fn refusal(locale: Locale, problem: Problem) -> String {
         Problem::Locked => td_string!(locale, room.refused_locked).to_owned(),
         Problem::NotOpen => td_string!(locale, room.refused_not_open).to_owned(),
         Problem::Banned => td_string!(locale, room.refused_banned).to_owned(),
+        Problem::Command(why) => slash::sentence(locale, &why),
     }
 }

@@ -8,6 +8,8 @@ mod message;
 mod notice;
 mod quote;
 mod search;
+mod slash;
+mod suggestions;
 mod text;
 mod typing;
 

@@ -16,5 +16,5 @@ pub use lobby::{LobbyBell, LobbySound, WaitingBadge, WaitingPeople, show_people_
 pub use person_dialog::PersonDialog;
 pub use person_menu::{PersonActions, PersonMenus};
 pub use refused::RefusedRequest;
-pub use role::{RoleBadge, role_with_article};
+pub use role::{RoleBadge, role_name, role_with_article};
 pub use room_settings::{RoomSettingsButton, RoomSettingsDialog};
