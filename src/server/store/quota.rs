@@ -306,7 +306,13 @@ mod tests {
     use crate::server::authority::Authority;
     use crate::{
         protocol::ChatText,
-        server::store::{Change, Changed, Edit, Expiry, Store, StoreOptions, tests::message},
+        server::{
+            files::UploadedFile,
+            store::{
+                Change, Changed, Edit, Expiry, Store, StoreOptions, tests::message,
+                writer::PreparedMessage,
+            },
+        },
     };
     use proptest::prelude::*;
 
@@ -315,6 +321,8 @@ mod tests {
     enum Event {
         /// Appends the message of this number, with a text of this length.
         Append(u128, usize),
+        /// Appends the message of this number with files of these contents.
+        Share(u128, Vec<u8>),
         /// Edits the message of this number to a text of this length, as its author.
         Edit(u128, usize),
         /// Deletes the message of this number, as its author.
@@ -329,6 +337,8 @@ mod tests {
         let id = || 1_u128..12;
         prop_oneof![
             4 => (id(), 1_usize..300).prop_map(|(id, length)| Event::Append(id, length)),
+            3 => (id(), prop::collection::vec(0_u8..4, 1..4))
+                .prop_map(|(id, files)| Event::Share(id, files)),
             2 => (id(), 1_usize..300).prop_map(|(id, length)| Event::Edit(id, length)),
             1 => id().prop_map(Event::Delete),
             4 => (id(), 1_u128..5, any::<bool>()).prop_map(|(id, by, on)| Event::React(id, by, on)),
@@ -367,6 +377,19 @@ mod tests {
                 (new.from.id, new.draft.text) = (participant(0), text(*length));
                 store.append(&room(*id), new).await.expect("stored");
             }
+            Event::Share(id, contents) => {
+                let home = tempfile::tempdir().expect("tempdir");
+                let mut message = message(*id, "x");
+                message.from.id = participant(0);
+                let file =
+                    |content: &u8| UploadedFile::of(home.path(), "이름.png", &[*content; 100]);
+                let files: Vec<_> = contents.iter().map(file).collect();
+                message.draft.files = files.iter().map(|file| file.id.clone()).collect();
+                let files = Some(files);
+                let prepared = PreparedMessage { message, files };
+                let stored = store.writer.append(room(*id), prepared).await;
+                stored.expect("stored");
+            }
             Event::Edit(id, length) => change(*id, participant(0), Edit::Text(text(*length))).await,
             Event::Delete(id) => change(*id, participant(0), Edit::Delete).await,
             Event::React(id, by, on) => {
@@ -393,11 +416,22 @@ mod tests {
                 + octet_length(text)), 0) FROM messages)
             + (SELECT coalesce(sum(64 + octet_length(emoji) + octet_length(author)), 0)
                 FROM reactions)
+            + (SELECT coalesce(sum(256 + octet_length(name)), 0) FROM files)
             + (SELECT coalesce(sum(octet_length(authority)), 0) FROM rooms)";
         let bytes: i64 = connection
             .query_row(query, [], |row| row.get(0))
             .expect("sums");
         unsigned(bytes)
+    }
+
+    /// The bytes of all files and the number of contents, recomputed from the rows.
+    fn recount_files(connection: &Connection) -> (u64, usize) {
+        let query = "SELECT coalesce(sum(size), 0), count(DISTINCT hash) FROM files";
+        let found = connection.query_row(query, [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        });
+        let (bytes, contents) = found.expect("sums");
+        (unsigned(bytes), usize::try_from(contents).expect("few"))
     }
 
     proptest! {
@@ -418,9 +452,14 @@ mod tests {
                     assert_eq!(usage.bytes, recount(&connection), "{event:?}");
                     assert_eq!(usage.bytes, usage.rooms.iter().map(|room| room.1).sum::<u64>());
                     assert_eq!(usage.bytes, store.stored_bytes());
+                    let (bytes, contents) = recount_files(&connection);
+                    assert_eq!(store.stored_file_bytes(), bytes, "{event:?}");
+                    let on_disk = store.content.all().expect("read");
+                    assert_eq!(on_disk.len(), contents, "{event:?}");
                 }
                 apply(&store, &Event::Sweep(0)).await;
                 assert_eq!(store.stored_bytes(), recount(&connection));
+                assert_eq!(store.content.all().expect("read"), []);
                 store.close().await;
             });
         }
