@@ -68,6 +68,10 @@ struct Storage {
     limit: u64,
     /// The limit of one room.
     room_limit: u64,
+    /// Bytes of the files of all rooms.
+    files: u64,
+    /// The limit of the files of all rooms.
+    files_limit: u64,
     /// Bytes free on the disk, where the system says so.
     free: Option<u64>,
     /// Bytes of the disk that stay free.
@@ -128,6 +132,8 @@ impl Overview {
                 stored: context.store.stored_bytes(),
                 limit: quota.history_bytes,
                 room_limit: quota.room_bytes,
+                files: context.store.stored_file_bytes(),
+                files_limit: quota.file_bytes,
                 free,
                 reserve: quota.disk_reserve,
                 days: keep.days,
@@ -342,6 +348,11 @@ fn storage_section(locale: Locale, storage: &Storage) -> AnyView {
         (
             td_string!(locale, admin.room_limit),
             bounded(storage.room_limit),
+        ),
+        (td_string!(locale, admin.files), size(storage.files)),
+        (
+            td_string!(locale, admin.files_limit),
+            bounded(storage.files_limit),
         ),
         (td_string!(locale, admin.free), free),
         (td_string!(locale, admin.reserve), size(storage.reserve)),
