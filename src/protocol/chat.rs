@@ -1,7 +1,8 @@
 //! Chat messages, their edits and their reactions.
 
 use super::{
-    Attachment, ChatText, FileId, MessageId, NameError, ParticipantId, Person, names::presentable,
+    Attachment, ChatText, FileId, Mark, MessageId, NameError, ParticipantId, Person,
+    names::presentable,
 };
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +78,9 @@ pub struct ChatMessage {
     /// files was deleted.
     #[serde(with = "text_or_none")]
     pub text: Option<ChatText>,
+    /// The form of the text, derived from it by the server.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<Mark>,
     /// When the server accepted the message, in milliseconds since the Unix epoch.
     pub at: i64,
     /// The files of the message; none once it is deleted.
@@ -113,6 +117,7 @@ impl ChatMessage {
             seq,
             id: draft.id,
             from,
+            marks: marks(draft.text.as_str()),
             text: Some(draft.text).filter(|text| !text.as_str().is_empty()),
             at,
             files: Vec::new(),
@@ -144,9 +149,25 @@ impl ChatMessage {
         self.text.is_none() && self.files.is_empty()
     }
 
-    /// The text for display; empty if there is none.
+    /// The text without the syntax of its marks; `None` once the message is deleted.
+    pub fn plain(&self) -> Option<String> {
+        (!self.is_deleted()).then(|| super::plain(self.words(), &self.marks))
+    }
+
+    /// The text as typed; empty if there is none.
     pub fn words(&self) -> &str {
         self.text.as_ref().map_or("", ChatText::as_str)
+    }
+}
+
+/// The marks of a text; none in the browser, which has no parser.
+fn marks(text: &str) -> Vec<Mark> {
+    #[cfg(feature = "ssr")]
+    return super::text::marks(text);
+    #[cfg(not(feature = "ssr"))]
+    {
+        let _ = text;
+        Vec::new()
     }
 }
 

@@ -49,6 +49,7 @@ mod errors;
 mod files;
 mod ids;
 mod invites;
+mod marks;
 mod media;
 mod names;
 pub mod quality;
@@ -75,6 +76,7 @@ pub use invites::{
     Invite, InviteDraft, InviteId, InviteToken, Knock, LOBBY_WINDOW, MAX_INVITE_LASTS_S,
     MAX_INVITE_USES, MAX_KNOCK_CHARS,
 };
+pub use marks::{Mark, MarkKind, Node, nodes, plain};
 pub use media::{
     Codec, MAX_MID_BYTES, MAX_OFFERED_TRACKS, MAX_WANTED, MediaOffer, Mode, Obstacle, OfferedTrack,
     PersonQuality, Quality, Slot, Source, Speaker, Wanted,

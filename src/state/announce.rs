@@ -28,7 +28,7 @@ pub struct Announced {
 /// An announcement for screen readers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Announcement {
-    /// A message of another participant: nickname and text.
+    /// A message of another participant: nickname and text without syntax.
     Said(Nickname, String),
     /// A notice about another participant, or an announcement.
     Notice(Notice),
@@ -76,9 +76,9 @@ impl Announced {
             match entry {
                 Entry::Message(message) if message.seq > before.seq => {
                     let own = people.is_me(&message.from.id);
-                    let text = message.text.as_ref().filter(|_| !own);
+                    let text = message.plain().filter(|text| !own && !text.is_empty());
                     announcements.extend(text.map(|text| {
-                        Announcement::Said(message.from.nickname.clone(), short(text.as_str()))
+                        Announcement::Said(message.from.nickname.clone(), short(&text))
                     }));
                 }
                 Entry::Notice(number, notice) if *number > before.notice => {

@@ -4,7 +4,7 @@
 //! Pure: the time zone is a function. A row's key changes exactly when its appearance does, so
 //! the keyed list redraws only that row.
 
-use crate::protocol::{ChatMessage, Emoji, ErrorCode, MessageId, Person, Reaction, Seq};
+use crate::protocol::{ChatMessage, Emoji, ErrorCode, Mark, MessageId, Person, Reaction, Seq};
 use crate::state::People;
 use crate::state::duplicate_names::DuplicateNames;
 use crate::state::log::{Entry, Log, Notice, PendingMessage};
@@ -43,6 +43,8 @@ pub struct MessageRow {
     pub tag: Option<String>,
     /// The text; `None` once it is deleted.
     pub text: Option<String>,
+    /// The form of the text; none while it is pending.
+    pub marks: Vec<Mark>,
     /// When the server accepted it, in milliseconds since the Unix epoch; `None` while pending.
     pub at: Option<i64>,
     /// Whether this participant is the author.
@@ -70,7 +72,7 @@ pub enum Quote {
         from: Person,
         /// Part of the author's id, if another participant has the same nickname.
         tag: Option<String>,
-        /// The text; `None` once it is deleted.
+        /// The text without syntax; `None` once it is deleted.
         text: Option<String>,
     },
     /// A message older than the loaded ones.
@@ -83,13 +85,13 @@ impl Quote {
         Self::Known {
             from: message.from.clone(),
             tag: duplicate_names.tag(&message.from.id),
-            text: shown_text(message),
+            text: message.plain(),
         }
     }
 }
 
-/// The text of a message for display; nothing once the message is deleted.
-pub fn shown_text(message: &ChatMessage) -> Option<String> {
+/// The text of a message as typed; nothing once the message is deleted.
+fn shown_text(message: &ChatMessage) -> Option<String> {
     (!message.is_deleted()).then(|| message.words().to_owned())
 }
 
@@ -312,6 +314,7 @@ impl RowBuilder<'_> {
             from: Some(message.from.clone()),
             tag: self.duplicate_names.tag(&message.from.id),
             text: shown_text(message),
+            marks: message.marks.clone(),
             at: Some(message.at),
             mine: self.people.is_me(&message.from.id),
             follows,
@@ -330,6 +333,7 @@ impl RowBuilder<'_> {
             from: self.people.myself().cloned(),
             tag: None,
             text: Some(pending.draft.text.to_string()),
+            marks: Vec::new(),
             at: None,
             mine: true,
             follows: matches!(above, Some(Row::Message(row)) if row.mine)

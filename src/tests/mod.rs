@@ -30,6 +30,7 @@ mod hosts;
 mod invite_files;
 mod limits;
 mod listener;
+mod marks;
 mod media;
 mod metrics;
 mod networks;

@@ -7,7 +7,7 @@ use crate::components::chat::quote::QuoteView;
 use crate::components::chat::text::MessageText;
 use crate::components::{Avatar, isolate_names};
 use crate::i18n::{day, time_of_day, *};
-use crate::protocol::{ErrorCode, MessageId, Person};
+use crate::protocol::{ErrorCode, Mark, MessageId, Person};
 use crate::session::Session;
 use crate::state::log::Notice;
 use crate::state::rows::{MessageRow, Progress, Row, local};
@@ -81,6 +81,7 @@ pub fn Message(
         from,
         tag,
         text,
+        marks,
         at,
         mine,
         follows,
@@ -107,7 +108,7 @@ pub fn Message(
         <li class=class aria-busy=busy id=seq.map(|seq| format!("m-{seq}"))>
             {avatar}
             <div class="message__body">
-                {head} {quote} <MessageBody id text edited menu /> <Reactions id reactions />
+                {head} {quote} <MessageBody id text marks edited menu /> <Reactions id reactions />
                 <MessageState id progress />
             </div>
             {actions}
@@ -122,6 +123,8 @@ fn MessageBody(
     id: MessageId,
     /// Text of the message; `None` once it is deleted.
     text: Option<String>,
+    /// The form of the text.
+    marks: Vec<Mark>,
     /// Whether the author edited it.
     edited: bool,
     /// State of the message's menu.
@@ -136,8 +139,9 @@ fn MessageBody(
             let sign = edited.then(
                 || view! { <span class="message__edited">{words!(i18n, room.edited)}</span> },
             );
+            let marks = marks.clone();
             view! {
-                <MessageText text />
+                <MessageText text marks />
                 {sign}
             }
             .into_any()

@@ -15,7 +15,6 @@ use crate::protocol::{ChatMessage, RoomName, Seq};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
 use crate::state::duplicate_names::DuplicateNames;
-use crate::state::rows::shown_text;
 use crate::words;
 use leptos::ev::SubmitEvent;
 use leptos::html::Input;
@@ -274,7 +273,7 @@ fn Plain(
     message: ChatMessage,
     /// Part of the author's id, if another participant has the same nickname.
     tag: Option<String>,
-    /// Whether web addresses are links; false inside another link.
+    /// Whether the form of the text is drawn, links included; false inside another link.
     #[prop(optional)]
     linked: bool,
 ) -> impl IntoView {
@@ -286,13 +285,15 @@ fn Plain(
         Memo::new(move |_| session.room.people().read().is_me(&id))
     };
     let mine = mine.get_untracked();
-    let text = shown_text(&message);
-    let content = match text {
+    let content = match message.plain() {
         None => view! { <p class="message__deleted">{words!(i18n, room.deleted)}</p> }.into_any(),
-        Some(text) if linked => view! { <MessageText text /> }.into_any(),
-        Some(text) => view! {
+        Some(_) if linked => {
+            let text = message.words().to_owned();
+            view! { <MessageText text marks=message.marks /> }.into_any()
+        }
+        Some(plain) => view! {
             <p class="message__text" dir="auto">
-                {text}
+                {plain}
             </p>
         }
         .into_any(),

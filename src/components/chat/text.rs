@@ -1,6 +1,8 @@
-//! The text of a message: plain text with links.
+//! The text of a message: text nodes, the elements of its marks, and links.
 
+use crate::i18n::*;
 use crate::protocol::text::links::{Piece, pieces};
+use crate::protocol::{Mark, MarkKind, Node, nodes};
 use leptos::prelude::*;
 use percent_encoding::percent_decode_str;
 
@@ -30,29 +32,116 @@ fn destination(address: &str) -> String {
     destination
 }
 
-/// Draws a text as text nodes and links, never as markup. Each paragraph has the direction of
-/// its first letter (`style/chat.css`); links run from left to right.
+/// Draws a text as text nodes and the elements of its marks, never as markup. Each paragraph has the
+/// direction of its first letter (`style/chat.css`); links run from left to right.
 #[component]
 pub fn MessageText(
     /// Text of the message.
     text: String,
+    /// The form of the text.
+    marks: Vec<Mark>,
 ) -> impl IntoView {
-    let pieces = pieces(&text).into_iter().map(|piece| match piece {
-        Piece::Words(words) => words.into_any(),
-        Piece::Link(address) => {
-            let href = destination(&address);
-            view! {
-                <a href=href dir="ltr" target="_blank" rel="noopener noreferrer nofollow ugc">
-                    {address}
-                </a>
-            }
-            .into_any()
+    let nodes = draw_all(nodes(&text, &marks), true);
+    view! {
+        <div class="message__text" dir="auto">
+            {nodes}
+        </div>
+    }
+}
+
+fn draw_all(nodes: Vec<Node>, linked: bool) -> Vec<AnyView> {
+    nodes.into_iter().map(|node| draw(node, linked)).collect()
+}
+
+/// Draws a part of a text; `linked` is whether addresses in it are links. The server bounds the depth
+/// of the recursion.
+fn draw(node: Node, linked: bool) -> AnyView {
+    let (kind, inside) = match node {
+        Node::Text(text) if linked => return draw_text(&text),
+        Node::Text(text) => return text.into_any(),
+        Node::Marked(MarkKind::CodeBlock, inside) => {
+            return view! { <CodeBlock nodes=inside /> }.into_any();
         }
+        Node::Marked(kind, inside) => (kind, inside),
+    };
+    let inside = draw_all(inside, linked && kind.has_addresses());
+    match kind {
+        MarkKind::Bold => view! { <strong>{inside}</strong> }.into_any(),
+        MarkKind::Italic => view! { <em>{inside}</em> }.into_any(),
+        MarkKind::Strike => view! { <s>{inside}</s> }.into_any(),
+        MarkKind::Code => view! { <code translate="no">{inside}</code> }.into_any(),
+        MarkKind::Quote => view! { <blockquote dir="auto">{inside}</blockquote> }.into_any(),
+        MarkKind::List => view! { <ul>{inside}</ul> }.into_any(),
+        MarkKind::OrderedList(first) => view! { <ol start=first>{inside}</ol> }.into_any(),
+        MarkKind::Item => view! { <li dir="auto">{inside}</li> }.into_any(),
+        MarkKind::Link(target) => link(&target, inside.into_any(), "auto"),
+        MarkKind::Syntax | MarkKind::CodeBlock | MarkKind::Unknown => inside.into_any(),
+    }
+}
+
+/// Draws text and the addresses in it.
+fn draw_text(text: &str) -> AnyView {
+    let pieces = pieces(text).into_iter().map(|piece| match piece {
+        Piece::Words(words) => words.into_any(),
+        Piece::Link(address) => link(&address, address.clone().into_any(), "ltr"),
+    });
+    pieces.collect_view().into_any()
+}
+
+fn link(target: &str, words: AnyView, dir: &'static str) -> AnyView {
+    let href = destination(target);
+    view! {
+        <a href=href dir=dir target="_blank" rel="noopener noreferrer nofollow ugc">
+            {words}
+        </a>
+    }
+    .into_any()
+}
+
+/// Lines of code, and a button that copies them.
+#[component]
+fn CodeBlock(
+    /// The parts of the block.
+    nodes: Vec<Node>,
+) -> impl IntoView {
+    let i18n = use_i18n();
+    let copied = RwSignal::new(false);
+    let lines = nodes.iter().filter_map(|node| match node {
+        Node::Text(text) => Some(text.as_str()),
+        Node::Marked(..) => None,
+    });
+    let code: String = lines.collect();
+    let shown = code.clone();
+    let copy = move |_| {
+        let code = code.clone();
+        #[cfg(feature = "hydrate")]
+        crate::browser::dom::clipboard::copy(code, move || copied.set(true));
+        #[cfg(not(feature = "hydrate"))]
+        drop(code);
+    };
+    let words = Signal::derive(move || match copied.get() {
+        true => t_string!(i18n, room.text_copied),
+        false => t_string!(i18n, room.copy_code),
     });
     view! {
-        <p class="message__text" dir="auto">
-            {pieces.collect_view()}
-        </p>
+        <div class="code">
+            <pre dir="ltr" translate="no">
+                <code>{shown}</code>
+            </pre>
+            <button
+                class="button button--small button--quiet code__copy"
+                type="button"
+                on:click=copy
+            >
+                {words}
+            </button>
+            <span class="visually-hidden" role="status">
+                {Signal::derive(move || match copied.get() {
+                    true => t_string!(i18n, room.text_copied),
+                    false => "",
+                })}
+            </span>
+        </div>
     }
 }
 

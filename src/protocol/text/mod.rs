@@ -13,6 +13,7 @@
 //! * **Direction.** Text has no direction characters, so every element that shows a name or a
 //!   message isolates it (`<bdi>`, `dir="auto"`).
 //! * **Links** end where a reader sees them end ([`links`]).
+//! * **Markdown** becomes ranges of the text, on the server ([`marks`]).
 //! * **Emoji** are those that Unicode recommends for interchange ([`emoji`]).
 
 #[cfg(feature = "ssr")]
@@ -22,6 +23,10 @@ mod input;
 mod invisible;
 pub mod links;
 mod look;
+#[cfg(feature = "ssr")]
+mod markdown;
+#[cfg(test)]
+mod markdown_tests;
 #[cfg(test)]
 mod properties;
 
@@ -32,4 +37,5 @@ pub use look::key;
 pub use {
     clean::{composed, nfc},
     look::look,
+    markdown::{MAX_MARKS_BYTES, marks},
 };

@@ -4,7 +4,7 @@
 use super::{Page, StoreError, files, lock::DataLock, schema};
 use crate::protocol::{
     ChatMessage, ChatText, Emoji, Epoch, MessageId, Nickname, ParticipantId, Person, Reaction,
-    RoomName, Seq,
+    RoomName, Seq, text::marks,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, types::ValueRef};
 use std::{
@@ -253,6 +253,7 @@ pub fn check(connection: &Connection) -> Result<(), StoreError> {
 pub fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
     let id = stored_number(row, "id")?;
     let text = stored_text(row, "text")?;
+    let text = (!text.is_empty()).then(|| ChatText::from_stored(&text));
     let message = ChatMessage {
         seq: stored_number(row, "seq")?.unsigned_abs(),
         // Two rows with unreadable ids are two messages.
@@ -264,7 +265,10 @@ pub fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
             ParticipantId::from_stored(&stored_text(row, "author")?),
             Nickname::from_stored(&stored_text(row, "nickname")?),
         ),
-        text: (!text.is_empty()).then(|| ChatText::from_stored(&text)),
+        marks: text
+            .as_ref()
+            .map_or_else(Vec::new, |text| marks(text.as_str())),
+        text,
         at: stored_number(row, "at")?,
         files: Vec::new(),
         reply_to: stored_uuid(row, "reply_to")?.map(MessageId),

@@ -7,7 +7,10 @@ use super::{
     room::{Room, broadcast},
 };
 use crate::{
-    protocol::{ChatDraft, ErrorCode, MessageId, Person, ServerMessage},
+    protocol::{
+        ChatDraft, ErrorCode, MessageId, Person, ServerMessage,
+        text::{self, MAX_MARKS_BYTES},
+    },
     server::{
         error::refusal,
         limits::{ATTACHMENT_BYTES, ENVELOPE_BYTES, REACTIONS_BYTES, ROOM_PENDING},
@@ -227,9 +230,13 @@ impl Room {
     }
 }
 
-/// Bytes that a text costs each receiver.
+/// Bytes that a text and its marks cost each receiver.
 fn text_cost(text: &str) -> usize {
-    json_len(text) + ENVELOPE_BYTES
+    let marks = match text::marks(text) {
+        marks if marks.is_empty() => 0,
+        marks => serde_json::to_string(&marks).map_or(MAX_MARKS_BYTES, |json| json.len()),
+    };
+    json_len(text) + marks + ENVELOPE_BYTES
 }
 
 /// Bytes that a message costs each receiver, at most.
