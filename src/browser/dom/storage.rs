@@ -1,6 +1,6 @@
 //! Storage on the device: cookies that the server reads, and per tab the identity in a room,
-//! what lets the tab in, and the unsent messages. A device that refuses storage is no error; the page then loses them
-//! on reload.
+//! what lets the tab in, the unsent messages, and the text in the composer. A device that refuses
+//! storage is no error; the page then loses them on reload.
 
 use crate::paths::base;
 use crate::protocol::{HostKey, InviteToken, Nickname, RoomName, RoomPassword, SessionToken};
@@ -12,6 +12,9 @@ use web_sys::{HtmlDocument, Storage};
 
 /// Lifetime of cookies, in seconds: one year.
 const COOKIE_MAX_AGE_S: u32 = 365 * 24 * 60 * 60;
+
+/// Longest kept text of a composer, in bytes: more than a message may have.
+const MAX_DRAFT_BYTES: usize = 32 * 1024;
 
 /// The identity of this tab in a room.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -63,6 +66,17 @@ pub fn set_pending(room: &RoomName, pending: &[PendingMessage]) {
         &key("outbox", room),
         (!pending.is_empty()).then_some(pending),
     );
+}
+
+/// The text in the composer of a room before the reload.
+pub fn draft(room: &RoomName) -> Option<String> {
+    load(&key("draft", room))
+}
+
+/// Stores the text in the composer; removes it if there is none, or if it is too long to keep.
+pub fn set_draft(room: &RoomName, text: &str) {
+    let is_kept = !text.is_empty() && text.len() <= MAX_DRAFT_BYTES;
+    store(&key("draft", room), is_kept.then_some(text));
 }
 
 /// Whether this tab was in the call of a room when its previous document ended. Removes the

@@ -1,4 +1,4 @@
-//! The actions on a message: reply, react, edit, delete.
+//! The actions on a message: reply, react, copy, edit, delete.
 
 use crate::components::chat::ReplyTarget;
 use crate::components::{Icon, IconName, dismiss_outside};
@@ -161,12 +161,40 @@ fn ActionList(
         }
         .into_any()
     });
+    let copied = RwSignal::new(false);
+    let copy = move |_| {
+        let log = session.room.log();
+        let text = log
+            .read_untracked()
+            .message(id)
+            .map(|message| message.words().to_owned());
+        #[cfg(feature = "hydrate")]
+        if let Some(text) = text {
+            crate::browser::dom::clipboard::copy(text, move || {
+                copied.try_set(true);
+            });
+        }
+        #[cfg(not(feature = "hydrate"))]
+        let _ = (text, copied);
+    };
     let why = (!may_react && !may_write)
         .then(|| view! { <p class="person__why">{words!(i18n, hosts.no_chat)}</p> }.into_any());
     view! {
         <div class="actions__list" role="group" aria-label=words!(i18n, room.actions)>
             {may_react.then(|| react.collect_view())}
             {answer}
+            <button class="actions__choice" type="button" on:click=copy>
+                {Signal::derive(move || match copied.get() {
+                    true => t_string!(i18n, room.text_copied),
+                    false => t_string!(i18n, room.copy_text),
+                })}
+            </button>
+            <span class="visually-hidden" role="status">
+                {Signal::derive(move || match copied.get() {
+                    true => t_string!(i18n, room.text_copied),
+                    false => "",
+                })}
+            </span>
             {why}
             {own}
             {delete}

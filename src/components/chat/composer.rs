@@ -66,6 +66,7 @@ pub fn Composer() -> impl IntoView {
             suggest(&taken.text);
         }
     };
+    restore_draft(session, area);
     let send = move || {
         let Some(area) = area.get_untracked() else {
             return;
@@ -76,6 +77,7 @@ pub fn Composer() -> impl IntoView {
             ComposerInput::Message(text) => text,
             ComposerInput::Command(Ok(task)) => {
                 area.set_value("");
+                keep_draft(session, "");
                 problem.set(None);
                 if task == SlashTask::Help {
                     area.set_value("/");
@@ -95,6 +97,7 @@ pub fn Composer() -> impl IntoView {
                 session.send_chat(text, replying.get_untracked());
                 replying.set(None);
                 area.set_value("");
+                keep_draft(session, "");
                 problem.set(None);
             }
             Err(NameError::Empty) => {}
@@ -185,6 +188,7 @@ pub fn Composer() -> impl IntoView {
                 on:input=move |_| {
                     if let Some(area) = area.get_untracked() {
                         let typed = area.value();
+                        keep_draft(session, &typed);
                         suggest(&typed);
                         commanded.set(false);
                         if !typed.starts_with('/') {
@@ -202,6 +206,29 @@ pub fn Composer() -> impl IntoView {
             </button>
         </form>
     }
+}
+
+/// Puts the text of this tab before the reload into an empty composer.
+fn restore_draft(session: Session, area: NodeRef<Textarea>) {
+    Effect::new(move || {
+        #[cfg(feature = "hydrate")]
+        if let Some(area) = area.get()
+            && area.value().is_empty()
+            && let Some(draft) = crate::browser::dom::storage::draft(&session.name())
+        {
+            area.set_value(&draft);
+        }
+        #[cfg(not(feature = "hydrate"))]
+        let _ = (session, area);
+    });
+}
+
+/// Keeps the text in the composer until it is sent, in this tab.
+fn keep_draft(session: Session, text: &str) {
+    #[cfg(feature = "hydrate")]
+    crate::browser::dom::storage::set_draft(&session.name(), text);
+    #[cfg(not(feature = "hydrate"))]
+    let _ = (session, text);
 }
 
 /// The message that the composer replies to, and a button to cancel the reply.
