@@ -193,7 +193,7 @@ fn is_part(c: char) -> bool {
 
 /// Whether a letter belongs to a script whose words may follow an address without a space:
 /// Korean (particles), Chinese, Japanese, Thai, Lao, Burmese, Khmer.
-fn is_unspaced(c: char) -> bool {
+pub(super) fn is_unspaced(c: char) -> bool {
     matches!(
         c,
         '\u{E00}'..='\u{EFF}'

@@ -6,6 +6,8 @@
 //!   to anything but an `http`, `https` or `mailto` address in plain spelling. A line break stays one.
 //! * **Also text**, because people who write no Markdown type it: `^_^`, `>_<`, `네~ 안녕~`, and the
 //!   date `2026. 11. 30.`, which is three lists in CommonMark.
+//! * **Beyond CommonMark**: `**"강조"**는` is bold, though a letter follows the closing signs and
+//!   punctuation precedes them. In languages without spaces particles follow directly.
 //! * A link whose words are not its target is followed by the target: `[a](https://b)` hides the
 //!   brackets only.
 //! * An address in the text (`super::links`) is whole: no mark starts or ends in it.
@@ -14,11 +16,11 @@
 
 use super::{
     invisible::is_unseen,
-    links::{self, Piece},
+    links::{self, Piece, is_unspaced},
 };
 use crate::protocol::{Mark, MarkKind};
 use pulldown_cmark::{CodeBlockKind, Event, LinkType, Options, Parser, Tag};
-use std::{cmp::Reverse, collections::HashSet, ops::Range};
+use std::{borrow::Cow, cmp::Reverse, collections::HashSet, ops::Range};
 
 /// Most marks within each other. Pages draw them by recursion.
 pub const MAX_DEPTH: usize = 16;
@@ -31,7 +33,8 @@ pub fn marks(text: &str) -> Vec<Mark> {
     if !text.contains(['*', '_', '~', '`', '>', '[', '<', '\\', '-', '+', '.', ')']) {
         return Vec::new();
     }
-    let events: Vec<_> = Parser::new_ext(text, Options::ENABLE_STRIKETHROUGH)
+    let parsed = with_letters_beside_signs(text);
+    let events: Vec<_> = Parser::new_ext(&parsed, Options::ENABLE_STRIKETHROUGH)
         .into_offset_iter()
         .collect();
     let mut markup = Markup::new(text);
@@ -47,6 +50,42 @@ pub fn marks(text: &str) -> Vec<Mark> {
         true => marks,
         false => Vec::new(),
     }
+}
+
+/// The text for the parser, of the same length: punctuation between `*` or `~` and its words is a
+/// letter where the character on the other side is one of a script without spaces. Otherwise the signs
+/// would neither open nor close (CommonMark 6.2).
+fn with_letters_beside_signs(text: &str) -> Cow<'_, str> {
+    let is_sign = |c: char| matches!(c, '*' | '~');
+    // The brackets of a link stay.
+    let has_link = text.contains("](");
+    let is_mark = |c: char| {
+        let is_bracket = matches!(c, '(' | ')') && !has_link;
+        is_bracket || "\"'.,!?:;%…·“”‘’「」『』《》〈〉".contains(c)
+    };
+    let is_letter = |c: char| is_unspaced(c) && !is_mark(c);
+    let mut parsed = Cow::Borrowed(text);
+    let mut at = 0;
+    while let Some(found) = text[at..].find(is_sign) {
+        let start = at + found;
+        let rest = text[start..].trim_start_matches(is_sign);
+        let end = text.len() - rest.len();
+        at = end;
+        let mut before = text[..start].chars().rev();
+        let mut after = rest.chars();
+        let (Some(left), Some(right)) = (before.next(), after.next()) else {
+            continue;
+        };
+        let is_escaped = before.next() == Some('\\');
+        let replaced = match (is_letter(left), is_letter(right)) {
+            (false, true) if is_mark(left) && !is_escaped => start - left.len_utf8()..start,
+            (true, false) if is_mark(right) => end..end + right.len_utf8(),
+            _ => continue,
+        };
+        let letter = ["a", "é", "가"][replaced.len() - 1];
+        parsed.to_mut().replace_range(replaced, letter);
+    }
+    parsed
 }
 
 /// A range of bytes with its form.

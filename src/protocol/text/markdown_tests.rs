@@ -105,6 +105,26 @@ fn examples_of_commonmark_are_drawn() {
 }
 
 #[test]
+fn signs_work_beside_punctuation_in_languages_without_spaces() {
+    for (typed, expected) in [
+        ("**강조**는", "<b>강조</b>는"),
+        ("**\"강조\"**는 좋다", "<b>\"강조\"</b>는 좋다"),
+        ("**강조(주의)**를", "<b>강조(주의)</b>를"),
+        ("나는**「이것」**을", "나는<b>「이것」</b>을"),
+        ("~~50%~~가", "<s>50%</s>가"),
+        ("*정말?*이라고", "<i>정말?</i>이라고"),
+        (
+            "**[a](http://b.example)**는",
+            "**<a http://b.example>a</a>(http://b.example)**는",
+        ),
+        ("**a\\\"**는", "**a\"**는"),
+        ("2.**3", "2.**3"),
+    ] {
+        assert_eq!(drawn(typed), expected, "{typed}");
+    }
+}
+
+#[test]
 fn a_link_shows_its_target_where_its_words_differ() {
     for (typed, expected) in [
         (
