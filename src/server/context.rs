@@ -6,7 +6,10 @@ use super::{
     config::Config,
     doctor::Doctor,
     http::{Assets, ConnectionPermits, MetricsToken, OpenSockets, PollRegistry, Readiness},
-    limits::{MAX_POLLS, MAX_SOCKETS, MAX_UPLOADING, MAX_UPLOADING_OF_ADDRESS, Timing},
+    limits::{
+        MAX_EXPORTING, MAX_EXPORTING_OF_ADDRESS, MAX_POLLS, MAX_SOCKETS, MAX_UPLOADING,
+        MAX_UPLOADING_OF_ADDRESS, Timing,
+    },
     metrics::{Counter, HttpMetrics},
     net::{PermitLimits, Permits, RequestRateLimiter},
     operator::Operator,
@@ -57,6 +60,8 @@ pub struct Shared {
     pub request_permits: Permits,
     /// Limits requests that upload, by address.
     pub upload_permits: Permits,
+    /// Limits exports of rooms, by address.
+    pub export_permits: Permits,
     /// Rate limits of each address, and of all together.
     pub request_rates: Arc<RequestRateLimiter>,
     /// The open long-polling connections.
@@ -146,6 +151,10 @@ impl AppContext {
             upload_permits: Permits::new(PermitLimits {
                 total: MAX_UPLOADING,
                 per_address: MAX_UPLOADING_OF_ADDRESS,
+            }),
+            export_permits: Permits::new(PermitLimits {
+                total: MAX_EXPORTING,
+                per_address: MAX_EXPORTING_OF_ADDRESS,
             }),
             request_rates: Arc::new(RequestRateLimiter::new(
                 config.request_rates,

@@ -121,6 +121,7 @@ pub const fn refusal_of_rate(kind: RequestKind, limit: Exhausted) -> ErrorCode {
             | RequestKind::History
             | RequestKind::Offer
             | RequestKind::Check
+            | RequestKind::Export
             | RequestKind::RelayBytes
             | RequestKind::Download,
             _,

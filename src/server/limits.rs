@@ -77,6 +77,14 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 pub const MAX_UPLOADING: usize = 128;
 /// Of these, requests of one address. 16: a class in which some people send pictures.
 pub const MAX_UPLOADING_OF_ADDRESS: usize = 16;
+/// Exports of rooms at once. 16: each holds one page of messages, at most 4 MiB.
+pub const MAX_EXPORTING: usize = 16;
+/// Of these, exports of one address. 4: some people of a class at its end.
+pub const MAX_EXPORTING_OF_ADDRESS: usize = 4;
+/// Messages that an export reads at once. 50: a page with the longest texts has 800 KB.
+pub const EXPORT_PAGE: u32 = 50;
+/// Messages that an export for a participant keeps for quotes above replies. 1,000: at most 1 MiB.
+pub const EXPORT_QUOTES: usize = 1_000;
 /// Malformed messages after which the socket is closed with 4400.
 pub const MAX_PROTOCOL_ERRORS: u32 = 50;
 /// Time without acknowledgement of sent data after which the kernel closes a TCP connection. 15 s,
@@ -266,6 +274,8 @@ pub struct Timing {
     pub upload_lasts: Duration,
     /// How long a request that uploads may send nothing. Default 30 s.
     pub upload_stall: Duration,
+    /// Longest duration of an export. Default 10 min: 1 GiB at 15 Mbit/s.
+    pub export_lasts: Duration,
 }
 
 impl Default for Timing {
@@ -293,6 +303,7 @@ impl Default for Timing {
             setup_link: Duration::from_secs(15 * 60),
             upload_lasts: Duration::from_secs(60 * 60),
             upload_stall: Duration::from_secs(30),
+            export_lasts: Duration::from_secs(10 * 60),
         }
     }
 }

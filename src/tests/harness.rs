@@ -166,6 +166,7 @@ pub fn short_timing() -> Timing {
         setup_link: Duration::from_millis(300),
         upload_lasts: Duration::from_secs(60),
         upload_stall: Duration::from_millis(500),
+        export_lasts: Duration::from_secs(60),
     }
 }
 

@@ -55,6 +55,10 @@ pub fn router(context: AppContext) -> Router {
         context.clone(),
         refusal::limit_page_rate,
     ));
+    let exports = files::export_routes().layer(from_fn_with_state(
+        context.clone(),
+        refusal::limit_page_rate,
+    ));
     let router = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -69,6 +73,7 @@ pub fn router(context: AppContext) -> Router {
         .merge(files::routes())
         .merge(lan::routes())
         .merge(pages)
+        .merge(exports)
         .merge(operator)
         .merge(check::router(&context))
         .fallback(fallback);

@@ -1,7 +1,8 @@
 //! Exports the messages of a room as JSON or Markdown.
 //!
-//! One read transaction covers the whole export, so the output is of one moment while a server
-//! continues to write. Messages are read a page at a time.
+//! For the operator, one read transaction covers the whole export, so the output is of one moment
+//! while a server continues to write. [`ExportWriter`] writes the formats, also for participants.
+//! Messages are read a page at a time.
 
 use super::{
     StoreError,
@@ -9,7 +10,7 @@ use super::{
     file::{FileError, NewFile, refuse_database},
     reader, schema, schema_check,
 };
-use crate::protocol::{ChatMessage, MAX_HISTORY_PAGE, MessageId, RoomName};
+use crate::protocol::{ChatMessage, Epoch, MAX_HISTORY_PAGE, MessageId, RoomName, Seq};
 use crate::server::disk;
 use rusqlite::Connection;
 use serde_json::json;
@@ -22,7 +23,8 @@ use std::{
 use time::OffsetDateTime;
 
 /// The format of an export.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// The messages as in docs/protocol.md, in one document
     Json,
@@ -32,10 +34,10 @@ pub enum Format {
 
 /// ASCII punctuation that Markdown may interpret, each escaped by a backslash
 /// (<https://spec.commonmark.org/0.31.2/#backslash-escapes>).
-const MARKUP: &str = r"\`*_{}[]<>()#+-.!|~&";
+const MARKUP: &str = r"\`*_{}[]<>()#+-.!|~&=$";
 /// Maximum length of a quote above a reply, in characters.
 const QUOTED_CHARS: usize = 80;
-/// Messages kept for quotes. A reply to an older message has no quote.
+/// Messages that the operator's export keeps for quotes. A reply to an older message has no quote.
 const MAX_QUOTES: usize = 10_000;
 
 /// Writes the messages of a room to `output`. Returns their number.
@@ -59,13 +61,9 @@ pub fn export(
     let Some((epoch, seq)) = head else {
         return Err(FileError::NoRoom(room.as_str().to_owned()));
     };
-    let mut writer = match format {
-        Format::Json => FormatWriter::Json { first: true },
-        Format::Markdown => FormatWriter::Markdown(Markdown::default()),
-    };
-    let title = json!({"room": room, "epoch": epoch, "seq": seq});
+    let mut writer = ExportWriter::new(format, MAX_QUOTES);
     writer
-        .begin(output, room, &title)
+        .begin(output, room, (&epoch, seq))
         .map_err(FileError::Output)?;
     let mut count = 0;
     let mut after = 0;
@@ -112,6 +110,9 @@ fn page(
     reader::after(connection, room, after, MAX_HISTORY_PAGE)
 }
 
+/// Writes the messages of a room in one format, oldest first.
+pub struct ExportWriter(FormatWriter);
+
 /// The state of the output in one format.
 enum FormatWriter {
     /// One JSON document.
@@ -124,57 +125,86 @@ enum FormatWriter {
 }
 
 /// The state of a Markdown export.
-#[derive(Default)]
 struct Markdown {
     /// The day of the last message.
     day: Option<time::Date>,
-    /// Author and start of the last [`MAX_QUOTES`] messages, for quotes above replies.
+    /// Author and start of the last messages, for quotes above replies.
     quotes: HashMap<MessageId, String>,
     /// The ids in `quotes`, oldest first.
     order: VecDeque<MessageId>,
+    /// Most messages in `quotes`.
+    max_quotes: usize,
 }
 
-impl FormatWriter {
-    /// Writes the beginning of the output, before the first message.
-    fn begin(
+impl ExportWriter {
+    /// A writer that has written nothing. It keeps so many messages for quotes, each of at most 1 KiB.
+    pub fn new(format: Format, max_quotes: usize) -> Self {
+        Self(match format {
+            Format::Json => FormatWriter::Json { first: true },
+            Format::Markdown => FormatWriter::Markdown(Markdown::new(max_quotes)),
+        })
+    }
+
+    /// Writes the beginning of the output, before the first message: the room, and epoch and `seq`
+    /// of its log.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn begin(
         &self,
         output: &mut impl Write,
         room: &RoomName,
-        title: &serde_json::Value,
+        (epoch, seq): (&Epoch, Seq),
     ) -> io::Result<()> {
-        match self {
-            Self::Json { .. } => {
-                let title = title.to_string();
+        match &self.0 {
+            FormatWriter::Json { .. } => {
+                let title = json!({"room": room, "epoch": epoch, "seq": seq}).to_string();
                 let open = title.strip_suffix('}').unwrap_or(&title);
                 write!(output, "{open},\"messages\":[")
             }
-            Self::Markdown(_) => writeln!(output, "# {}", escaped(room.as_str())),
+            FormatWriter::Markdown(_) => writeln!(output, "# {}", escaped(room.as_str())),
         }
     }
 
-    /// Writes a message in this format.
-    fn add(&mut self, output: &mut impl Write, message: &ChatMessage) -> io::Result<()> {
-        match self {
-            Self::Json { first } => {
+    /// Writes a message.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn add(&mut self, output: &mut impl Write, message: &ChatMessage) -> io::Result<()> {
+        match &mut self.0 {
+            FormatWriter::Json { first } => {
                 let comma = if *first { "\n" } else { ",\n" };
                 *first = false;
                 write!(output, "{comma}{}", serde_json::to_string(message)?)
             }
-            Self::Markdown(markdown) => markdown.add(output, message),
+            FormatWriter::Markdown(markdown) => markdown.add(output, message),
         }
     }
 
     /// Writes the end of the output, and flushes it.
-    fn end(&self, output: &mut impl Write) -> io::Result<()> {
-        match self {
-            Self::Json { .. } => writeln!(output, "\n]}}")?,
-            Self::Markdown(_) => {}
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn end(&self, output: &mut impl Write) -> io::Result<()> {
+        match &self.0 {
+            FormatWriter::Json { .. } => writeln!(output, "\n]}}")?,
+            FormatWriter::Markdown(_) => {}
         }
         output.flush()
     }
 }
 
 impl Markdown {
+    /// The state before the first message.
+    fn new(max_quotes: usize) -> Self {
+        Self {
+            day: None,
+            quotes: HashMap::new(),
+            order: VecDeque::new(),
+            max_quotes,
+        }
+    }
+
     /// Writes a message, with a heading if its day differs from the message before.
     fn add(&mut self, output: &mut impl Write, message: &ChatMessage) -> io::Result<()> {
         let at = OffsetDateTime::from_unix_timestamp(message.at.div_euclid(1_000))
@@ -192,7 +222,7 @@ impl Markdown {
         if message.is_deleted() {
             writeln!(output, "*deleted*")?;
         }
-        let lines: Vec<_> = message.words().lines().map(escaped).collect();
+        let lines: Vec<_> = message.words().lines().map(escaped_line).collect();
         // Two spaces at the end of a line are a hard line break.
         writeln!(output, "{}", lines.join("  \n"))?;
         for file in &message.files {
@@ -200,12 +230,8 @@ impl Markdown {
             writeln!(output, "\n[{name}, {size}]")?;
         }
         for reaction in &message.reactions {
-            writeln!(
-                output,
-                "\n{} {}",
-                reaction.emoji.as_str(),
-                reaction.by.len()
-            )?;
+            let emoji = escaped(reaction.emoji.as_str());
+            writeln!(output, "\n{emoji} {}", reaction.by.len())?;
         }
         self.add_quote(message, &nickname);
         Ok(())
@@ -213,7 +239,7 @@ impl Markdown {
 
     /// Stores the quote of a message, and evicts the oldest one.
     fn add_quote(&mut self, message: &ChatMessage, nickname: &str) {
-        if self.order.len() == MAX_QUOTES
+        if self.order.len() >= self.max_quotes
             && let Some(oldest) = self.order.pop_front()
         {
             self.quotes.remove(&oldest);
@@ -224,6 +250,14 @@ impl Markdown {
         self.quotes.insert(message.id, quote);
         self.order.push_back(message.id);
     }
+}
+
+/// A line of a message, escaped. Spaces at its beginning become no-break spaces, because Markdown
+/// takes four spaces for code.
+fn escaped_line(line: &str) -> String {
+    let text = line.trim_start_matches([' ', '\t']);
+    let indent = line.len().saturating_sub(text.len());
+    "\u{a0}".repeat(indent) + &escaped(text)
 }
 
 /// A text with every character of Markdown's syntax escaped.
@@ -249,6 +283,16 @@ mod tests {
         let plain = escaped(said);
         assert!(plain.starts_with(r"\# not a title \<b\>\*x\*"), "{plain}");
         assert_eq!(plain.replace('\\', ""), said);
+        assert_eq!(
+            escaped_line("==="),
+            r"\=\=\=",
+            "no heading of the line above"
+        );
+        assert_eq!(
+            escaped_line("    a"),
+            "\u{a0}\u{a0}\u{a0}\u{a0}a",
+            "no code"
+        );
     }
 
     /// A message of Ann whose id and text are this number.
@@ -268,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_reply_quotes_a_recent_message_of_an_export_of_any_length() {
-        let mut markdown = Markdown::default();
+        let mut markdown = Markdown::new(MAX_QUOTES);
         let all = MAX_QUOTES as u64 + 1;
         for number in 1..=all {
             let written = markdown.add(&mut io::sink(), &numbered_message(number, None));

@@ -49,7 +49,7 @@ pub use backup::backup;
 pub use change::{Change, Changed, Edit};
 pub use content::ContentStore;
 pub use error::StoreError;
-pub use export::{Format, export, export_to};
+pub use export::{ExportWriter, Format, export, export_to};
 pub use file::{FileError, NewFile, refuse_database};
 pub use files::StoredFile;
 pub use integrity::{Integrity, integrity, is_in_use};
@@ -357,6 +357,22 @@ impl Store {
                 self.file_key.sign(&mut messages);
                 messages
             })
+    }
+
+    /// As [`Self::after`], but the links of files are left out: for exports, which outlive them.
+    ///
+    /// # Errors
+    /// The database failed; a retry is safe.
+    pub async fn after_without_links(
+        &self,
+        room: &RoomName,
+        seq: Seq,
+        limit: u32,
+    ) -> Result<Vec<ChatMessage>, StoreError> {
+        let room = room.clone();
+        self.readers
+            .run(move |connection| reader::after(connection, &room, seq, limit))
+            .await
     }
 
     /// Epoch and newest `seq` of a room; nothing for a room without a stored message.

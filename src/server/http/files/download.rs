@@ -30,7 +30,7 @@ use tokio::task::spawn_blocking;
 /// Bytes that are read at once. 64 KiB: the memory of one download.
 const CHUNK_BYTES: u64 = 64 * 1024;
 /// What a browser may do with a file: nothing.
-const POLICY: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'");
+pub(super) const POLICY: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'");
 /// All characters but those that RFC 8187 allows in a value.
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
@@ -168,7 +168,7 @@ fn with_headers(mut response: Response, file: &StoredFile, etag: &str, lasts_s: 
 
 /// The `Content-Disposition` of a file (RFC 6266): an attachment under its name, in UTF-8 and for
 /// older programs in ASCII.
-fn disposition(name: &FileName) -> String {
+pub(super) fn disposition(name: &FileName) -> String {
     let plain = |c: char| match c {
         c if c.is_ascii_alphanumeric() || " -._()[]+=@,'".contains(c) => c,
         _ => '_',

@@ -1,6 +1,8 @@
-//! Kept files over HTTP: [`upload`] receives them, [`download`] serves them.
+//! Files over HTTP: [`upload`] receives them, [`download`] serves them, and [`export`] writes down a
+//! room.
 
 mod download;
+mod export;
 mod upload;
 
 use crate::server::context::AppContext;
@@ -32,6 +34,12 @@ pub async fn expire_uploads(context: AppContext) {
 /// The routes whose requests have no body.
 pub fn routes() -> Router<AppContext> {
     Router::new().route("/files/{token}/{name}", get(download::serve))
+}
+
+/// The route of exports. Each request counts as a page, so that others than participants, who get
+/// nothing, do not use up the exports of those.
+pub fn export_routes() -> Router<AppContext> {
+    Router::new().route("/room/{name}/export", get(export::serve))
 }
 
 /// The routes of uploads, whose bodies are larger than those of other requests and are not read in

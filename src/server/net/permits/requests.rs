@@ -176,6 +176,9 @@ request_kinds! {
     /// Requests for kept files.
     Download = "downloads", Second,
         private: [50, 500] of none, public: [20, 200] of none;
+    /// Exports of rooms for participants.
+    Export = "exports", Hour,
+        private: [60, 10] of [2_000, 200], public: [20, 5] of [600, 60];
     /// Bytes that the TURN server relays for a client, both ways together: 200 Mbit/s for a school
     /// behind one address, 40 Mbit/s for four people with full video.
     RelayBytes = "relay-bytes", Second,

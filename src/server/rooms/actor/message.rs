@@ -53,7 +53,7 @@ pub enum RoomMessage {
     },
     /// The operator looks at the room.
     Inspect(oneshot::Sender<Inspection>),
-    /// A socket wants to read stored messages of the room.
+    /// A socket or an export wants to read stored messages of the room.
     IsHere {
         /// The participant who asks.
         id: ParticipantId,

@@ -55,6 +55,21 @@ impl Rooms {
         }
     }
 
+    /// Whether a participant has entered a room. Everybody else gets the same answer, whether or not
+    /// there is such a room, and a hidden room is asked only about those whom it is not hidden from.
+    ///
+    /// # Errors
+    /// [`RoomError::Unavailable`] if the store cannot be read.
+    pub async fn is_here(&self, name: &RoomName, reader: &Reader) -> Result<bool, RoomError> {
+        let Found::Open(mailbox) = self.find_for(name, Some(reader)).await? else {
+            return Ok(false);
+        };
+        let (reply, replied) = oneshot::channel();
+        let id = reader.id.clone();
+        let _ = mailbox.send(RoomMessage::IsHere { id, reply }).await;
+        Ok(replied.await.unwrap_or(false))
+    }
+
     /// Whether a participant may upload a file for a room. Everybody who has not entered gets the
     /// same answer, whether or not there is such a room.
     ///
