@@ -59,7 +59,7 @@ listed_enum! {
 /// What follows a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlashArguments {
-    /// Nothing.
+    /// The command stands alone.
     None,
     /// A nickname of one's own.
     Nickname,
@@ -71,7 +71,7 @@ pub enum SlashArguments {
     PersonAndRole,
     /// Somebody and, perhaps, a reason.
     PersonAndReason,
-    /// A text.
+    /// A text for everybody.
     Text,
     /// The word `all`: the command cannot be taken back.
     All,

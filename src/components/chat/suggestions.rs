@@ -10,7 +10,7 @@ pub const SUGGESTIONS_ID: &str = "composer-suggestions";
 /// Suggestions that are drawn at once, so that the list never scrolls.
 const ROWS: usize = 6;
 
-/// One suggestion.
+/// A suggestion of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suggestion {
     /// What the text field holds once the suggestion is taken.
@@ -40,7 +40,7 @@ pub enum SuggestionKey {
 }
 
 impl Suggestions {
-    /// No suggestions.
+    /// An empty list, which is not shown.
     pub fn new() -> Self {
         Self {
             shown: RwSignal::new(Vec::new()),
