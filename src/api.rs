@@ -10,7 +10,7 @@ mod server;
 pub use server::plain_path;
 
 use crate::protocol::{
-    CallPerson, ChatMessage, ChatText, InviteToken, NameError, Nickname, Person, RoomName,
+    CallPerson, ChatMessage, ChatText, InviteToken, NameError, Nickname, Person, Pin, RoomName,
     RoomSummary, Seq, SessionToken,
 };
 use crate::state::Position;
@@ -107,6 +107,9 @@ pub struct RoomStart {
     pub people: Vec<Person>,
     /// The newest messages, oldest first.
     pub messages: Vec<ChatMessage>,
+    /// The pinned messages, in the order of pinning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<Pin>,
     /// Whether there are older messages.
     pub more: bool,
     /// Epoch and `seq` of the log; nothing for a room without an event and without people, and for

@@ -198,6 +198,8 @@ controller_methods! {
     delete(id: MessageId);
     /// Adds or removes a reaction.
     react(id: MessageId, emoji: Emoji, on: bool);
+    /// Pins a message, or unpins it.
+    pin_message(id: MessageId, on: bool);
     /// Announces that this participant is typing, at most every few seconds.
     typing();
     /// Sends a refused message again.

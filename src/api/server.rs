@@ -158,6 +158,7 @@ pub(super) async fn room_start(room: &str) -> Result<RoomStart, ApiError> {
         name,
         people: snapshot.people,
         messages: snapshot.messages,
+        pins: snapshot.pins,
         more: snapshot.more,
         position: (!is_new).then_some(position),
         call: snapshot.call,

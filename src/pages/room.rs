@@ -238,7 +238,7 @@ fn start_session(start: RoomStart) -> Session {
             me: None,
             here: start.people,
         },
-        log: Log::from_history(start.messages, start.more, start.position),
+        log: Log::from_history(start.messages, start.pins, start.more, start.position),
         ..RoomState::default()
     };
     let call = CallState {

@@ -17,6 +17,11 @@ pub const MAX_HISTORY_PAGE: u32 = 200;
 /// Most reactions of one message, counted as pairs of a participant and an emoji.
 pub const MAX_REACTIONS: usize = 200;
 
+/// Most pinned messages of a room.
+pub const MAX_PINS: u32 = 3;
+/// Longest text of a [`Pin`], in Unicode scalar values.
+const MAX_PIN_CHARS: usize = 200;
+
 /// A chat message that the server has not stored yet. The text is a `String` as typed on the wire,
 /// so that a refusal can name the id, and a [`ChatText`] everywhere else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +103,58 @@ pub struct ChatMessage {
     /// Sequence number of the last event that changed the message; 0 if none did.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub changed: Seq,
+    /// Sequence number of the event by which a host pinned the message; 0 if it is not pinned.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pinned: Seq,
+}
+
+/// A pinned message, with the start of its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// Id of the message.
+    pub id: MessageId,
+    /// Sequence number of the message.
+    pub seq: Seq,
+    /// Sequence number of the event by which a host pinned it.
+    pub pinned: Seq,
+    /// The author, with the nickname at the time of sending.
+    pub from: Person,
+    /// The text without syntax, or the names of the files of a message without text; at most 200
+    /// characters.
+    pub text: ChatText,
+}
+
+impl Pin {
+    /// The pin of a message, if it is pinned.
+    pub fn of(message: &ChatMessage) -> Option<Self> {
+        if message.pinned == 0 || message.is_deleted() {
+            return None;
+        }
+        let text = message.plain().filter(|text| !text.is_empty());
+        let text = text.unwrap_or_else(|| {
+            let names: Vec<_> = message
+                .files
+                .iter()
+                .map(|file| file.name.as_str())
+                .collect();
+            names.join(", ")
+        });
+        let text: String = text.chars().take(MAX_PIN_CHARS).collect();
+        Some(Self {
+            id: message.id,
+            seq: message.seq,
+            pinned: message.pinned,
+            from: message.from.clone(),
+            text: ChatText::from_stored(&text),
+        })
+    }
+
+    /// Replaces the pin of a changed message in a list, in the order of pinning.
+    pub fn update(pins: &mut Vec<Self>, message: &ChatMessage) {
+        pins.retain(|pin| pin.id != message.id);
+        pins.extend(Self::of(message));
+        pins.sort_by_key(|pin| pin.pinned);
+    }
 }
 
 /// One emoji and the participants who reacted with it.
@@ -125,6 +182,7 @@ impl ChatMessage {
             edited_at: None,
             reactions: Vec::new(),
             changed: 0,
+            pinned: 0,
         }
     }
 

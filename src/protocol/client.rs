@@ -76,6 +76,13 @@ tagged_enum! {
             /// Whether it is added; otherwise it is removed.
             on: bool,
         },
+        /// Pin a message above the log, or unpin it.
+        Pin {
+            /// Id of the message.
+            id: MessageId,
+            /// Whether it is pinned; otherwise it is unpinned.
+            on: bool,
+        },
         /// Announce that this participant is typing; expires after [`TYPING_LASTS_MS`].
         Typing,
         /// Change the nickname.
@@ -393,6 +400,10 @@ mod tests {
             ClientMessage::React {
                 id: MessageId(uuid::Uuid::nil()),
                 emoji: "👍".into(),
+                on: true,
+            },
+            ClientMessage::Pin {
+                id: MessageId(uuid::Uuid::nil()),
                 on: true,
             },
             ClientMessage::Typing,

@@ -227,6 +227,8 @@ listed_enum! {
         LiftBan,
         /// Delete a message of another participant.
         DeleteOthersMessage,
+        /// Pin a message, or unpin it.
+        Pin,
         /// Delete every message of the room.
         ClearMessages,
         /// Announce something to everybody in the room.
@@ -282,6 +284,7 @@ impl Action {
             | Self::Ban
             | Self::LiftBan
             | Self::DeleteOthersMessage
+            | Self::Pin
             | Self::Announce
             | Self::ChangeSettings
             | Self::Admit

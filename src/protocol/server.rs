@@ -3,8 +3,8 @@
 use super::{
     Ban, CallPerson, ChatMessage, ChatText, Codec, Devices, Emoji, Epoch, ErrorCode, HostKey,
     IceServer, Invite, InviteId, Knock, Leg, MessageId, Mode, Nickname, ParticipantId,
-    PersonQuality, Role, RoleOf, RoomName, RoomSettings, Seq, SessionToken, Signal, Slot, Source,
-    Speaker,
+    PersonQuality, Pin, Role, RoleOf, RoomName, RoomSettings, Seq, SessionToken, Signal, Slot,
+    Source, Speaker,
 };
 use serde::{Deserialize, Serialize};
 
@@ -447,6 +447,9 @@ pub struct Joined {
     /// If `resumed`: the current form of older messages that have changed since `resume.seq`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<ChatMessage>,
+    /// The pinned messages, in the order of pinning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<Pin>,
     /// Whether there are messages older than `history`. False if `resumed`.
     pub more: bool,
     /// The participants in the call.

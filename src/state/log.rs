@@ -6,7 +6,7 @@
 
 use crate::protocol::{
     Access, ChatDraft, ChatMessage, ChatText, Emoji, ErrorCode, Joined, MessageId, Nickname,
-    ParticipantId, Person, Role, RoomSettings, Seq, ServerMessage,
+    ParticipantId, Person, Pin, Role, RoomSettings, Seq, ServerMessage,
 };
 use crate::state::Position;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,8 @@ pub struct Log {
     pub entries: Vec<Entry>,
     /// Sent messages that the server has not confirmed, oldest first.
     pub pending: Vec<PendingMessage>,
+    /// The pinned messages, in the order of pinning.
+    pub pins: Vec<Pin>,
     /// Whether the server has messages older than the first one.
     pub more: bool,
     /// Epoch and sequence number of the newest event; `None` before the first `joined`.
@@ -203,12 +205,14 @@ impl Log {
     /// The log of the page that the server rendered.
     pub fn from_history(
         messages: Vec<ChatMessage>,
+        pins: Vec<Pin>,
         more: bool,
         position: Option<Position>,
     ) -> Self {
         let entries = messages.into_iter().map(Entry::Message).collect();
         Self {
             entries,
+            pins,
             more,
             position,
             ..Self::default()
@@ -350,6 +354,7 @@ impl Log {
         for message in &joined.changed {
             self.change(message);
         }
+        self.pins.clone_from(&joined.pins);
         self.position = Some(Position {
             epoch: joined.epoch.clone(),
             seq: joined.seq,
@@ -395,6 +400,7 @@ impl Log {
     /// Replaces a message by its changed version, or keeps that for a later page.
     fn change(&mut self, message: &ChatMessage) -> bool {
         self.advance(message.changed);
+        Pin::update(&mut self.pins, message);
         let known = self.entries.iter_mut().rev().find_map(|entry| match entry {
             Entry::Message(known) => (known.id == message.id).then_some(known),
             Entry::Notice(..) => None,

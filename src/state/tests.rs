@@ -55,6 +55,7 @@ fn joined(resumed: bool, seq: u64, history: Vec<ChatMessage>) -> ServerMessage {
         people: vec![person("Ben"), person("Ann")],
         history,
         changed: vec![],
+        pins: vec![],
         more: false,
         call: vec![],
         role: Role::default(),

@@ -636,6 +636,22 @@ async fn content_is_stored_once_and_leaves_the_disk_with_its_last_message() {
 }
 
 #[tokio::test]
+async fn a_pin_of_files_without_text_has_their_names() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let sent = share(&app, &mut ann, "", ("plan.png", &png(8, 8))).await;
+    let (id, on) = (sent.id, true);
+    ann.send(&ClientMessage::Pin { id, on }).await;
+    let pinned = ann.wait_for_changed().await;
+    assert!(pinned.pinned > 0 && !pinned.files[0].url.is_empty());
+    let ben = app.join("team", "Ben").await;
+    assert_eq!(ben.joined().pins[0].text.as_str(), "plan.png");
+    let app = app.restart().await;
+    let cleo = app.join("team", "Cleo").await;
+    assert_eq!(cleo.joined().pins, ben.joined().pins);
+}
+
+#[tokio::test]
 async fn the_retention_frees_the_disk() {
     let flags = ["--keep-messages", "1"];
     let app = TestApp::start_with(short_timing(), &flags).await;

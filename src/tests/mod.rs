@@ -36,6 +36,7 @@ mod metrics;
 mod networks;
 mod pages;
 mod pebble;
+mod pins;
 mod poll;
 mod poller;
 mod prejoin;

@@ -46,6 +46,7 @@ fn messages(host: &Client) -> Vec<ClientMessage> {
             emoji: "👍".to_owned(),
             on: true,
         }),
+        MessageType::Pin => Some(ClientMessage::Pin { id, on: true }),
         MessageType::Typing => Some(ClientMessage::Typing),
         MessageType::Nickname => Some(ClientMessage::Nickname {
             nickname: "Another".to_owned(),

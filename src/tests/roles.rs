@@ -203,6 +203,17 @@ fn rows(kind: MessageType) -> Vec<Row> {
                 row(Some(action), false, Proof::Actor(proof), Box::new(react))
             })
             .collect(),
+        MessageType::Pin => [true, false]
+            .into_iter()
+            .map(|on| {
+                let pin = move |subject: &Subject| ClientMessage::Pin {
+                    id: subject.theirs,
+                    on,
+                };
+                let action = Some(Action::Pin);
+                row(action, false, Proof::Actor(is_changed), Box::new(pin))
+            })
+            .collect(),
         MessageType::Typing => own(
             Action::Type,
             Proof::NotRefused,
@@ -525,7 +536,8 @@ async fn try_cases(
                 ClientMessage::Chat(ChatDraft { id, .. })
                 | ClientMessage::Edit { id, .. }
                 | ClientMessage::Delete { id }
-                | ClientMessage::React { id, .. } => Some(id),
+                | ClientMessage::React { id, .. }
+                | ClientMessage::Pin { id, .. } => Some(id),
                 _ => None,
             };
             assert_eq!((code, id), (case.row.refusal, about), "{what}");

@@ -51,6 +51,11 @@ impl RoomController {
         self.send(&ClientMessage::React { id, emoji, on });
     }
 
+    /// Pins a message, or unpins it.
+    pub fn pin_message(&self, id: MessageId, on: bool) {
+        self.send(&ClientMessage::Pin { id, on });
+    }
+
     /// Announces that this participant is typing, at most once in [`TYPING_EVERY_MS`].
     pub fn typing(&self) {
         let now = steady_ms();

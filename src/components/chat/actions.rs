@@ -1,9 +1,9 @@
-//! The actions on a message: reply, react, copy, edit, delete.
+//! The actions on a message: reply, react, copy, pin, edit, delete.
 
 use crate::components::chat::ReplyTarget;
 use crate::components::{Icon, IconName, dismiss_outside};
 use crate::i18n::*;
-use crate::protocol::{Action, ChatText, Emoji, MessageId, ParticipantId};
+use crate::protocol::{Action, ChatText, Emoji, MAX_PINS, MessageId, ParticipantId};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
 use crate::state::rows::ReactionRow;
@@ -161,6 +161,30 @@ fn ActionList(
         }
         .into_any()
     });
+    let log = session.room.log();
+    let (is_pinned, all_taken) = {
+        let pins = &log.read_untracked().pins;
+        let is_pinned = pins.iter().any(|pin| pin.id == id);
+        (is_pinned, !is_pinned && pins.len() >= MAX_PINS as usize)
+    };
+    let no_pin = (may(Action::Pin) && all_taken)
+        .then(|| view! { <p class="person__why">{words!(i18n, room.no_more_pins)}</p> }.into_any());
+    let pin = (may(Action::Pin) && !all_taken).then(|| {
+        let toggle = move |_| {
+            session.pin_message(id, !is_pinned);
+            menu.set(ActionMenu::Closed);
+        };
+        let name = Signal::derive(move || match is_pinned {
+            true => t_string!(i18n, room.unpin),
+            false => t_string!(i18n, room.pin),
+        });
+        view! {
+            <button class="actions__choice" type="button" on:click=toggle>
+                {name}
+            </button>
+        }
+        .into_any()
+    });
     let copied = RwSignal::new(false);
     let copy = move |_| {
         let log = session.room.log();
@@ -196,6 +220,8 @@ fn ActionList(
                 })}
             </span>
             {why}
+            {pin}
+            {no_pin}
             {own}
             {delete}
         </div>

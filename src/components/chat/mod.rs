@@ -6,6 +6,7 @@ mod composer;
 mod log;
 mod message;
 mod notice;
+mod pins;
 mod quote;
 mod search;
 mod slash;
@@ -21,6 +22,7 @@ use announce::Announcements;
 use composer::Composer;
 use leptos::prelude::*;
 use log::MessageLog;
+use pins::Pins;
 use search::SearchResults;
 use typing::TypingPeople;
 
@@ -42,6 +44,7 @@ pub fn Chat() -> impl IntoView {
             </ErasedShow>
             // Hidden during a search, which keeps its scroll position.
             <div class="chat__live" hidden=found>
+                <Pins />
                 <DeferredHydration>
                     <MessageLog />
                 </DeferredHydration>

@@ -28,7 +28,9 @@ pub use fanout::outbox::{Outbox, OutboxReader, outbox, wait_for_close_code};
 pub use passwords::RoomPasswords;
 
 use crate::{
-    protocol::{CallPerson, ChatMessage, Epoch, ErrorCode, ParticipantId, Person, RoomName, Seq},
+    protocol::{
+        CallPerson, ChatMessage, Epoch, ErrorCode, ParticipantId, Person, Pin, RoomName, Seq,
+    },
     server::{
         net::Network,
         store::{Full, StoreError},
@@ -44,6 +46,8 @@ pub struct RoomSnapshot {
     pub people: Vec<Person>,
     /// The newest messages, oldest first; at most 50.
     pub messages: Vec<ChatMessage>,
+    /// The pinned messages, in the order of pinning.
+    pub pins: Vec<Pin>,
     /// Whether there are older messages.
     pub more: bool,
     /// The log that `seq` counts in.

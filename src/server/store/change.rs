@@ -8,7 +8,8 @@ use super::{
     reader, search,
 };
 use crate::protocol::{
-    ChatMessage, ChatText, Emoji, ErrorCode, MAX_REACTIONS, MessageId, ParticipantId, RoomName,
+    ChatMessage, ChatText, Emoji, ErrorCode, MAX_PINS, MAX_REACTIONS, MessageId, ParticipantId,
+    RoomName,
 };
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -41,6 +42,8 @@ pub enum Edit {
         /// Whether the reaction is added.
         on: bool,
     },
+    /// Pins the message, or unpins it. Allowed to hosts.
+    Pin(bool),
 }
 
 /// The outcome of a change.
@@ -73,6 +76,9 @@ pub fn apply(
     if has_no_effect(&before, change) {
         return Ok(Changed::Unchanged(before));
     }
+    if change.edit == Edit::Pin(true) && pins(transaction, room_id)? >= MAX_PINS {
+        return Ok(Changed::Refused(ErrorCode::TooManyEntries));
+    }
     let room_bytes = quota::room_bytes(transaction, room_id)?;
     if let Some(full) = allowance.refuses(transaction, room_bytes, growth(&before, change))? {
         return Ok(Changed::Refused(full.code()));
@@ -89,6 +95,13 @@ pub fn apply(
             Changed::Applied(after)
         }),
     )
+}
+
+/// The number of pinned messages.
+fn pins(transaction: &Transaction<'_>, room_id: i64) -> Result<u32, StoreError> {
+    let query = "SELECT count(*) FROM messages WHERE room_id = ?1 AND pinned > 0";
+    let mut count = transaction.prepare_cached(query)?;
+    Ok(count.query_row([room_id], |row| row.get(0))?)
 }
 
 /// A message with its row id.
@@ -115,11 +128,11 @@ fn refusal(before: &ChatMessage, change: &Change) -> Option<ErrorCode> {
     match &change.edit {
         Edit::Text(_) if !is_author => Some(ErrorCode::NotYours),
         Edit::Delete if !is_author && !change.moderates => Some(ErrorCode::NotYours),
-        Edit::Text(_) | Edit::React { on: true, .. } if is_deleted => {
+        Edit::Text(_) | Edit::React { on: true, .. } | Edit::Pin(true) if is_deleted => {
             Some(ErrorCode::NoSuchMessage)
         }
         Edit::React { on: true, .. } if is_full => Some(ErrorCode::TooManyReactions),
-        Edit::Text(_) | Edit::Delete | Edit::React { .. } => None,
+        Edit::Text(_) | Edit::Delete | Edit::React { .. } | Edit::Pin(_) => None,
     }
 }
 
@@ -128,6 +141,7 @@ fn has_no_effect(before: &ChatMessage, change: &Change) -> bool {
     match &change.edit {
         Edit::Text(text) => before.text.as_ref() == Some(text),
         Edit::Delete => before.is_deleted(),
+        Edit::Pin(on) => (before.pinned > 0) == *on,
         Edit::React { emoji, on } => {
             let given = before.reactions.iter().find(|r| r.emoji == *emoji);
             given.is_some_and(|r| r.by.iter().any(|by| change.by.is_author(by))) == *on
@@ -142,7 +156,7 @@ fn growth(before: &ChatMessage, change: &Change) -> u64 {
             quota::bytes(text.as_str()).saturating_sub(quota::bytes(before.words()))
         }
         Edit::React { emoji, on: true } => quota::reaction_bytes(emoji, &change.by),
-        Edit::Delete | Edit::React { on: false, .. } => 0,
+        Edit::Delete | Edit::React { on: false, .. } | Edit::Pin(_) => 0,
     }
 }
 
@@ -163,13 +177,20 @@ fn write(
             search::reindex(transaction, room_id, id)
         }
         Edit::Delete => {
-            let query = "UPDATE messages SET text = '', edited_at = NULL, files = 0 WHERE id = ?1";
+            let query = "UPDATE messages
+                 SET text = '', edited_at = NULL, files = 0, pinned = 0 WHERE id = ?1";
             transaction.prepare_cached(query)?.execute([id])?;
             for table in ["reactions", "files"] {
                 let query = format!("DELETE FROM {table} WHERE message_id = ?1");
                 transaction.prepare_cached(&query)?.execute([id])?;
             }
             search::reindex(transaction, room_id, id)
+        }
+        Edit::Pin(on) => {
+            let query = "UPDATE messages SET pinned = ?2 WHERE id = ?1";
+            let pinned = if *on { seq } else { 0 };
+            transaction.prepare_cached(query)?.execute([id, pinned])?;
+            Ok(())
         }
         Edit::React { emoji, on } => {
             let (emoji, by) = (emoji.as_str(), change.by.as_str());

@@ -322,6 +322,17 @@ impl Store {
             .map(|page| self.signed(page))
     }
 
+    /// The pinned messages of a room, in the order of pinning.
+    ///
+    /// # Errors
+    /// The database failed; a retry is safe.
+    pub async fn pinned(&self, room: &RoomName) -> Result<Vec<ChatMessage>, StoreError> {
+        let room = room.clone();
+        self.readers
+            .run(move |connection| reader::pinned(connection, &room))
+            .await
+    }
+
     /// The newest messages before `before`, or of all; at most `limit`, oldest first.
     ///
     /// # Errors

@@ -402,7 +402,9 @@ mod tests {
             "DROP TABLE operator; DROP TABLE operator_sessions; DROP TABLE operator_log;
              DROP TRIGGER authority_counted; ALTER TABLE rooms DROP COLUMN authority;
              {};
+             {};
              PRAGMA user_version = {}",
+            schema::WITHOUT_PINS,
             schema::WITHOUT_FILES,
             schema::OPERATOR_VERSION - 1
         );

@@ -3,8 +3,8 @@
 
 use super::{Page, StoreError, files, lock::DataLock, schema};
 use crate::protocol::{
-    ChatMessage, ChatText, Emoji, Epoch, MessageId, Nickname, ParticipantId, Person, Reaction,
-    RoomName, Seq, text::marks,
+    ChatMessage, ChatText, Emoji, Epoch, MAX_PINS, MessageId, Nickname, ParticipantId, Person,
+    Reaction, RoomName, Seq, text::marks,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, types::ValueRef};
 use std::{
@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 /// The columns of a message, under the names by which [`message`] reads them.
 pub const COLUMNS: &str = "messages.id AS id, messages.seq AS seq, client_id, author, nickname, \
                            messages.text AS text, at, reply_to, edited_at, changed, \
-                           messages.files AS file_count";
+                           messages.files AS file_count, pinned";
 
 /// A message without what has rows of its own.
 #[derive(Debug)]
@@ -209,6 +209,19 @@ pub fn changes(connection: &Connection, room: &RoomName, limit: u32) -> Result<P
     Ok(page)
 }
 
+/// The pinned messages, in the order of pinning.
+pub fn pinned(connection: &Connection, room: &RoomName) -> Result<Vec<ChatMessage>, StoreError> {
+    let query = format!(
+        "SELECT {COLUMNS} FROM messages
+         WHERE room_id = (SELECT id FROM rooms WHERE name = ?1) AND pinned > 0
+         ORDER BY pinned LIMIT ?2"
+    );
+    let mut statement = connection.prepare_cached(&query)?;
+    let rows = statement.query_map(params![room.as_str(), MAX_PINS], message)?;
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    Ok(complete(connection, rows, MAX_PINS)?.messages)
+}
+
 /// The oldest messages after `seq`, oldest first.
 pub fn after(
     connection: &Connection,
@@ -275,6 +288,7 @@ pub fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
         edited_at: row.get_ref("edited_at")?.as_i64().ok(),
         reactions: Vec::new(),
         changed: stored_number(row, "changed")?.unsigned_abs(),
+        pinned: stored_number(row, "pinned")?.unsigned_abs(),
     };
     Ok(MessageRow {
         id,

@@ -182,6 +182,19 @@ pub(super) const WITHOUT_FILES: &str = "
     ALTER TABLE usage DROP COLUMN file_bytes
 ";
 
+/// The event by which a host pinned a message; 0 if it is not pinned.
+const PINS: &str = "
+    ALTER TABLE messages ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX messages_pinned ON messages (room_id, pinned) WHERE pinned > 0;
+";
+
+/// Undoes [`PINS`] in a database of any content.
+#[cfg(test)]
+pub(super) const WITHOUT_PINS: &str = "
+    DROP INDEX messages_pinned;
+    ALTER TABLE messages DROP COLUMN pinned
+";
+
 /// Who may do what in each room, as the JSON of [`crate::server::authority::Authority`]; empty for
 /// the default. A trigger counts its bytes.
 const AUTHORITY: &str = "
@@ -195,7 +208,7 @@ const AUTHORITY: &str = "
 
 /// The migrations. Each takes the database from the version that is its index to the next version.
 /// A released migration never changes.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     FIRST_VERSION,
     // A message has a row id, to which the search index refers, the times of its changes, and
     // reactions.
@@ -265,6 +278,7 @@ const MIGRATIONS: [&str; 9] = [
     OPERATOR,
     AUTHORITY,
     FILES,
+    PINS,
 ];
 
 /// Opens a connection to read and write.

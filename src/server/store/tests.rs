@@ -532,6 +532,59 @@ async fn only_a_room_without_messages_is_forgotten_and_its_former_log_ends() {
     assert_eq!((renewed, seq), (store.fresh_epoch(), 1));
 }
 
+#[tokio::test]
+async fn pins_stay_in_a_restored_backup_and_a_database_of_before_pins_takes_them() {
+    let directory = tempfile::tempdir().expect("tempdir");
+    let database = directory.path().join("deep/noom.db");
+    let (store, name) = (open(&directory), room("a"));
+    for (id, text) in [(1, "first"), (2, "second")] {
+        let stored = store.append(&name, message(id, text)).await;
+        stored.expect("stored");
+    }
+    let host = participant_id(&new_session_token());
+    // In the order of pinning, not of the messages.
+    for id in [2, 1] {
+        let pinned = store
+            .change(&name, change(id, &host, Edit::Pin(true)))
+            .await;
+        assert!(matches!(pinned, Ok(Changed::Applied(_))), "{pinned:?}");
+    }
+    let copy = directory.path().join("copy.db");
+    backup(&database, &copy, false).expect("copied");
+    let unpinned = store
+        .change(&name, change(1, &host, Edit::Pin(false)))
+        .await;
+    assert!(matches!(unpinned, Ok(Changed::Applied(_))), "{unpinned:?}");
+    store.close().await;
+    restore(&database, &copy).expect("restored");
+    let store = open(&directory);
+    let pinned = store.pinned(&name).await.expect("read");
+    let words: Vec<_> = pinned.iter().map(ChatMessage::words).collect();
+    assert_eq!(words, ["second", "first"]);
+    store.close().await;
+
+    let connection = schema::connect(&database).expect("opens");
+    let undo = format!("{}; PRAGMA user_version = 9", schema::WITHOUT_PINS);
+    connection.execute_batch(&undo).expect("undone");
+    drop(connection);
+    let store = open(&directory);
+    assert_eq!(store.pinned(&name).await.expect("read"), []);
+    let again = store.change(&name, change(2, &host, Edit::Pin(true))).await;
+    assert!(matches!(again, Ok(Changed::Applied(_))), "{again:?}");
+    let pinned = store.pinned(&name).await.expect("read");
+    assert_eq!((pinned.len(), pinned[0].words()), (1, "second"));
+    let connection = schema::connect_to_read(&database).expect("opens");
+    let plan: String = connection
+        .query_row(
+            "EXPLAIN QUERY PLAN SELECT id FROM messages
+             WHERE room_id = 1 AND pinned > 0 ORDER BY pinned LIMIT 3",
+            [],
+            |row| row.get("detail"),
+        )
+        .expect("planned");
+    assert!(plan.contains("messages_pinned"), "{plan}");
+}
+
 /// The secret of the invite key as the database of `open` keeps it.
 fn stored_invite_key(database: &Path) -> String {
     let connection = schema::connect_to_read(database).expect("opens");

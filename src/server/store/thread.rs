@@ -421,7 +421,7 @@ fn removed_text((done, job): (&Outcome, &GroupedJob)) -> bool {
     };
     match change.edit {
         Edit::Text(_) | Edit::Delete => true,
-        Edit::React { .. } => false,
+        Edit::React { .. } | Edit::Pin(_) => false,
     }
 }
 

@@ -83,7 +83,8 @@ impl Connection {
             ClientMessage::Chat(ChatDraft { id, .. })
             | ClientMessage::Edit { id, .. }
             | ClientMessage::Delete { id }
-            | ClientMessage::React { id, .. } => Some(*id),
+            | ClientMessage::React { id, .. }
+            | ClientMessage::Pin { id, .. } => Some(*id),
             ClientMessage::WatchRooms
             | ClientMessage::Join(_)
             | ClientMessage::History { .. }
@@ -135,6 +136,7 @@ impl Connection {
             | ClientMessage::Edit { .. }
             | ClientMessage::Delete { .. }
             | ClientMessage::React { .. }
+            | ClientMessage::Pin { .. }
             | ClientMessage::Typing
             | ClientMessage::Nickname { .. }
             | ClientMessage::EnterCall { .. }
@@ -374,7 +376,7 @@ fn stored_text(request: &RoomRequest) -> Option<usize> {
         RoomRequest::Chat(ChatRequest::Send(draft)) => Some(draft.text.as_str().len()),
         RoomRequest::Chat(ChatRequest::Change { edit, .. }) => Some(match edit {
             Edit::Text(text) => text.as_str().len(),
-            Edit::Delete => 0,
+            Edit::Delete | Edit::Pin(_) => 0,
             Edit::React { emoji, .. } => emoji.as_str().len(),
         }),
         RoomRequest::Chat(ChatRequest::Typing)
@@ -390,8 +392,8 @@ fn frees_space(request: &RoomRequest) -> bool {
         return false;
     };
     match edit {
-        Edit::Delete | Edit::React { on: false, .. } => true,
-        Edit::Text(_) | Edit::React { on: true, .. } => false,
+        Edit::Delete | Edit::React { on: false, .. } | Edit::Pin(false) => true,
+        Edit::Text(_) | Edit::React { on: true, .. } | Edit::Pin(true) => false,
     }
 }
 
@@ -415,6 +417,7 @@ fn request(message: ClientMessage) -> Result<RoomRequest, ErrorCode> {
             let emoji = Emoji::parse(&emoji).map_err(|_| ErrorCode::BadEmoji)?;
             change(id, Edit::React { emoji, on })
         }
+        ClientMessage::Pin { id, on } => change(id, Edit::Pin(on)),
         ClientMessage::Typing => RoomRequest::Chat(ChatRequest::Typing),
         ClientMessage::Nickname { nickname } => {
             RoomRequest::Rename(Nickname::parse(&nickname).map_err(|_| ErrorCode::BadNickname)?)

@@ -57,6 +57,7 @@ impl MessageRates {
             ClientMessage::Nickname { .. }
             | ClientMessage::Delete { .. }
             | ClientMessage::React { .. }
+            | ClientMessage::Pin { .. }
             | ClientMessage::Typing
             | ClientMessage::History { .. }
             | ClientMessage::WatchRooms

@@ -34,7 +34,8 @@ impl Rooms {
         let changed = changes.messages.first().filter(|_| changes.more);
         let floor = said.map_or(0, |message| message.seq - 1);
         let floor = changed.map_or(floor, |message| floor.max(message.changed - 1));
-        let history = History::new(seq, floor, newest, changes.messages);
+        let pinned = store.pinned(name).await?;
+        let history = History::new(seq, floor, newest, changes.messages).with_pins(&pinned);
         Ok(self.with_log(name, epoch, history, authority))
     }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     protocol::{
-        ChatDraft, ErrorCode, MessageId, Person, ServerMessage,
+        ChatDraft, ErrorCode, MAX_FRAME_BYTES, MessageId, Person, ServerMessage,
         text::{self, MAX_MARKS_BYTES},
     },
     server::{
@@ -168,7 +168,9 @@ impl Room {
                         from: by,
                         on,
                     },
-                    Edit::Text(_) | Edit::Delete => ServerMessage::Changed { seq, message },
+                    Edit::Text(_) | Edit::Delete | Edit::Pin(_) => {
+                        ServerMessage::Changed { seq, message }
+                    }
                 })]
             }
         }
@@ -183,7 +185,7 @@ impl Room {
     ) {
         let expected = edit_cost(&change.edit);
         let spent = match (outcome, &change.edit) {
-            (Some(Changed::Applied(message)), Edit::Text(_)) => json_bytes(message),
+            (Some(Changed::Applied(message)), Edit::Text(_) | Edit::Pin(_)) => json_bytes(message),
             (Some(Changed::Applied(_)), Edit::Delete | Edit::React { .. }) => expected,
             (Some(Changed::Unchanged(_) | Changed::Refused(_)) | None, _) => 0,
         };
@@ -249,6 +251,8 @@ fn draft_cost(draft: &ChatDraft) -> usize {
 fn edit_cost(edit: &Edit) -> usize {
     match edit {
         Edit::Text(text) => text_cost(text.as_str()) + REACTIONS_BYTES,
+        // The message, which only the store knows.
+        Edit::Pin(_) => MAX_FRAME_BYTES,
         Edit::Delete | Edit::React { .. } => ENVELOPE_BYTES,
     }
 }

@@ -4,7 +4,8 @@
 
 use crate::{
     protocol::{
-        ChatMessage, HISTORY_PAGE, MAX_FRAME_BYTES, MAX_HISTORY_PAGE, MessageId, ParticipantId, Seq,
+        ChatMessage, HISTORY_PAGE, MAX_FRAME_BYTES, MAX_HISTORY_PAGE, MessageId, ParticipantId,
+        Pin, Seq,
     },
     server::store::Page,
 };
@@ -28,6 +29,8 @@ pub struct History {
     seq: Seq,
     /// Whether the log is known to have no message older than `messages`.
     is_complete: bool,
+    /// The pinned messages, in the order of pinning.
+    pins: Vec<Pin>,
 }
 
 /// The events that a client missed.
@@ -58,6 +61,18 @@ impl History {
         history
     }
 
+    /// This history with the pinned messages of the log.
+    #[must_use]
+    pub fn with_pins(mut self, pinned: &[ChatMessage]) -> Self {
+        self.pins = pinned.iter().filter_map(Pin::of).collect();
+        self
+    }
+
+    /// The pinned messages, in the order of pinning.
+    pub fn pins(&self) -> &[Pin] {
+        &self.pins
+    }
+
     /// The `seq` of the newest event.
     pub fn seq(&self) -> Seq {
         self.seq
@@ -86,6 +101,7 @@ impl History {
     /// Replaces a message by its changed state.
     pub fn apply_change(&mut self, message: ChatMessage) {
         self.seq = self.seq.max(message.changed);
+        Pin::update(&mut self.pins, &message);
         if let Some((known, size)) = self.messages.iter_mut().find(|(m, _)| m.id == message.id) {
             let now = json_bytes(&message);
             self.bytes = self.bytes - *size + now;
@@ -119,6 +135,8 @@ impl History {
         let stays = |message: &ChatMessage| deleted.binary_search(&message.seq).is_err();
         self.messages.retain(|(message, _)| stays(message));
         self.changes.retain(stays);
+        self.pins
+            .retain(|pin| deleted.binary_search(&pin.seq).is_err());
         self.bytes = self.messages.iter().map(|(_, size)| size).sum();
         // The retention deletes the oldest messages first: if none of these is left, no older one
         // is left either.

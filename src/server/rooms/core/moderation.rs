@@ -1096,6 +1096,7 @@ fn required_by_chat(request: &ChatRequest) -> Action {
             Edit::Delete => Action::DeleteMessage,
             Edit::React { on: true, .. } => Action::React,
             Edit::React { on: false, .. } => Action::RemoveReaction,
+            Edit::Pin(_) => Action::Pin,
         },
         ChatRequest::Typing => Action::Type,
     }

@@ -182,7 +182,9 @@ impl Room {
         let roles = self.roles();
         let told = self.to_tell(index);
         self.members[index].told = told;
+        let pins = self.history.pins().to_vec();
         let bytes = history_bytes(&people, call.len(), roles.len());
+        let bytes = bytes.saturating_sub(serde_json::to_string(&pins).map_or(0, |json| json.len()));
         let missed = self.missed(socket.seen.as_ref(), bytes);
         let resumed = missed.is_some();
         let (history, changed, more) = match missed {
@@ -201,6 +203,7 @@ impl Room {
             people,
             history,
             changed,
+            pins,
             more,
             call,
             role: self.role(index),

@@ -205,7 +205,8 @@ impl Log {
         let before = message.clone();
         match change.edit {
             Edit::Text(text) => message.text = Some(text),
-            Edit::Delete => message.text = None,
+            Edit::Delete => (message.text, message.pinned) = (None, 0),
+            Edit::Pin(on) => message.pinned = if on { self.seq + 1 } else { 0 },
             Edit::React { emoji, on } => message.react(&emoji, &change.by, on, before.changed),
         }
         if *message == before {

@@ -310,6 +310,7 @@ impl Room {
             name: self.name.clone(),
             people: self.people(),
             messages,
+            pins: self.history.pins().to_vec(),
             more,
             epoch: self.epoch.clone(),
             seq: self.history.seq(),
