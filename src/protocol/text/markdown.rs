@@ -11,7 +11,7 @@
 //! * A link whose words are not its target is followed by the target: `[a](https://b)` hides the
 //!   brackets only.
 //! * An address in the text (`super::links`) is whole: no mark starts or ends in it.
-//! * Work and memory are linear in the length of the text. A text whose marks nest deeper than
+//! * Work and memory are linear in the length of the text ([`MAX_SIGN_COLUMN`]). A text whose marks nest deeper than
 //!   [`MAX_DEPTH`] or take more than [`MAX_MARKS_BYTES`] has none.
 
 use super::{
@@ -28,12 +28,16 @@ pub const MAX_DEPTH: usize = 16;
 /// fit into one frame.
 pub const MAX_MARKS_BYTES: usize = 8 * 1024;
 
+/// Last column of a line in which a quote or an item may begin; a tab counts as four. More than
+/// [`MAX_DEPTH`] marks within each other need less.
+pub(super) const MAX_SIGN_COLUMN: usize = 80;
+
 /// The marks of a text.
 pub fn marks(text: &str) -> Vec<Mark> {
     if !text.contains(['*', '_', '~', '`', '>', '[', '<', '\\', '-', '+', '.', ')']) {
         return Vec::new();
     }
-    let parsed = with_letters_beside_signs(text);
+    let parsed = with_shallow_blocks(with_letters_beside_signs(text));
     let events: Vec<_> = Parser::new_ext(&parsed, Options::ENABLE_STRIKETHROUGH)
         .into_offset_iter()
         .collect();
@@ -86,6 +90,41 @@ fn with_letters_beside_signs(text: &str) -> Cow<'_, str> {
         parsed.to_mut().replace_range(replaced, letter);
     }
     parsed
+}
+
+/// The text for the parser, of the same length: signs of quotes and items behind [`MAX_SIGN_COLUMN`]
+/// are letters. For each line of a fenced code block or of HTML the parser reads all quotes and items
+/// around it, so a thousand of these before a thousand lines would be a million steps.
+pub(super) fn with_shallow_blocks(mut text: Cow<'_, str>) -> Cow<'_, str> {
+    let is_space = |byte: u8| matches!(byte, b' ' | b'\t' | b'\n');
+    let is_sign = |byte: u8| matches!(byte, b'>' | b'-' | b'*' | b'+' | b'.' | b')' | b'0'..=b'9');
+    let mut deep = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let mut column = 0;
+        let found = deep.len();
+        for (at, byte) in line.bytes().enumerate() {
+            if !is_space(byte) && !is_sign(byte) {
+                break;
+            }
+            column += if byte == b'\t' { 4 } else { 1 };
+            if column > MAX_SIGN_COLUMN && is_sign(byte) {
+                deep.push(start + at);
+            }
+        }
+        // A rule (`- - -`) begins no item.
+        let mut signs = line.bytes().filter(|byte| !is_space(*byte));
+        let first = signs.next().filter(|byte| matches!(byte, b'-' | b'*'));
+        let is_same = first.is_some() && signs.clone().all(|byte| Some(byte) == first);
+        if is_same && signs.count() >= 2 {
+            deep.truncate(found);
+        }
+        start += line.len();
+    }
+    for at in deep {
+        text.to_mut().replace_range(at..=at, "a");
+    }
+    text
 }
 
 /// A range of bytes with its form.

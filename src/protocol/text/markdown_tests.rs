@@ -1,9 +1,12 @@
 //! Tests of the marks: CommonMark's examples of the subset, what stays text, and properties.
 
-use super::markdown::{MAX_DEPTH, MAX_MARKS_BYTES, marks};
+use super::markdown::{MAX_DEPTH, MAX_MARKS_BYTES, MAX_SIGN_COLUMN, marks, with_shallow_blocks};
 use crate::protocol::{Mark, MarkKind, Node, nodes, plain};
 use proptest::prelude::*;
-use std::time::{Duration, Instant};
+use std::{
+    borrow::Cow,
+    time::{Duration, Instant},
+};
 
 /// The nodes of a text as tags; text is not escaped.
 fn drawn(text: &str) -> String {
@@ -416,11 +419,18 @@ fn long_texts() -> impl Iterator<Item = String> {
             },
         ]
     });
+    // Many lines of a block within many others.
+    let deep =
+        [("- ", "<!--"), ("> ", "```"), (">", "<!--"), ("1. ", "```")].map(|(sign, block)| {
+            let signs = sign.repeat(1_990 / sign.len());
+            format!("{signs}{block}{}", "\n".repeat(2_000))
+        });
     let ticks = (1..85).map(|count| "`".repeat(count) + " ").collect();
     pairs
         .chain(more.map(str::to_owned))
         .map(|piece| piece.chars().cycle().take(4_000).collect())
         .chain(openers)
+        .chain(deep)
         .chain([ticks])
 }
 
@@ -435,6 +445,42 @@ fn a_long_text_of_any_markup_is_parsed_in_time() {
             start.elapsed() < Duration::from_millis(250)
         });
         assert!(is_fast, "{text}");
+    }
+}
+
+#[test]
+fn blocks_nest_at_most_as_deep_as_a_line_has_columns_for_signs() {
+    use pulldown_cmark::{Event, Parser, Tag, TagEnd};
+    for text in long_texts() {
+        let shallow = with_shallow_blocks(Cow::Borrowed(&text));
+        assert_eq!(shallow.len(), text.len());
+        let mut depth = 0;
+        for event in Parser::new(&shallow) {
+            match event {
+                Event::Start(Tag::BlockQuote(_) | Tag::Item) => depth += 1,
+                Event::End(TagEnd::BlockQuote(_) | TagEnd::Item) => depth -= 1,
+                _ => {}
+            }
+            assert!(depth <= MAX_SIGN_COLUMN, "{text}");
+        }
+    }
+}
+
+#[test]
+fn long_rules_digits_and_indented_signs_leave_the_form_of_other_lines() {
+    for line in [
+        "- ".repeat(90),
+        "* ".repeat(90),
+        "3".repeat(200),
+        format!("{}- 1", "\t".repeat(40)),
+    ] {
+        let text = format!("{line}\n\n**bold**");
+        let bold = marks(&text);
+        assert!(
+            bold.iter().any(|mark| mark.kind == MarkKind::Bold),
+            "{text}: {bold:?}"
+        );
+        check(&text).expect("holds");
     }
 }
 
