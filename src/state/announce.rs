@@ -4,8 +4,9 @@
 //! messages load and when a pending message is confirmed. New entries are found by their
 //! sequence number instead.
 
-use crate::protocol::{Epoch, Nickname, Seq};
+use crate::protocol::{ChatMessage, Epoch, Nickname, Seq};
 use crate::state::People;
+use crate::state::files;
 use crate::state::log::{Entry, Log, Notice};
 
 /// Most announcements per update; more messages are announced as a count. After a reconnect
@@ -28,7 +29,7 @@ pub struct Announced {
 /// An announcement for screen readers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Announcement {
-    /// A message of another participant: nickname and text without syntax.
+    /// A message of another participant: nickname, and text without syntax with the names of the files.
     Said(Nickname, String),
     /// A notice about another participant, or an announcement.
     Notice(Notice),
@@ -76,7 +77,7 @@ impl Announced {
             match entry {
                 Entry::Message(message) if message.seq > before.seq => {
                     let own = people.is_me(&message.from.id);
-                    let text = message.plain().filter(|text| !own && !text.is_empty());
+                    let text = said(message).filter(|_| !own);
                     announcements.extend(text.map(|text| {
                         Announcement::Said(message.from.nickname.clone(), short(&text))
                     }));
@@ -111,6 +112,16 @@ fn limit(announcements: Vec<Announcement>) -> Vec<Announcement> {
         .into_iter()
         .chain(notices.into_iter().skip(skipped))
         .collect()
+}
+
+/// The text of a message with the names of its files; `None` once it is deleted.
+fn said(message: &ChatMessage) -> Option<String> {
+    let line = files::one_line(message)?;
+    let has_both = message.text.is_some() && !message.files.is_empty();
+    Some(match has_both {
+        true => format!("{line} ({})", files::names(&message.files)),
+        false => line,
+    })
 }
 
 /// The first [`MAX_CHARS`] characters of a text.

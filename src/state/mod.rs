@@ -13,6 +13,7 @@ pub mod connection;
 pub mod devices;
 pub mod duplicate_names;
 pub mod entry;
+pub mod files;
 pub mod invites;
 pub mod layers;
 pub mod log;

@@ -4,9 +4,12 @@
 //! Pure: the time zone is a function. A row's key changes exactly when its appearance does, so
 //! the keyed list redraws only that row.
 
-use crate::protocol::{ChatMessage, Emoji, ErrorCode, Mark, MessageId, Person, Reaction, Seq};
+use crate::protocol::{
+    Attachment, ChatMessage, Emoji, ErrorCode, Mark, MessageId, Person, Reaction, Seq,
+};
 use crate::state::People;
 use crate::state::duplicate_names::DuplicateNames;
+use crate::state::files::one_line;
 use crate::state::log::{Entry, Log, Notice, PendingMessage};
 use crate::state::read_marker::ReadMarker;
 use time::{Date, OffsetDateTime, UtcOffset};
@@ -41,10 +44,12 @@ pub struct MessageRow {
     pub from: Option<Person>,
     /// Part of the author's id, if another participant has the same nickname.
     pub tag: Option<String>,
-    /// The text; `None` once it is deleted.
+    /// The text, empty if the message has only files; `None` once it is deleted.
     pub text: Option<String>,
     /// The form of the text; none while it is pending.
     pub marks: Vec<Mark>,
+    /// The files, in the author's order.
+    pub files: Vec<Attachment>,
     /// When the server accepted it, in milliseconds since the Unix epoch; `None` while pending.
     pub at: Option<i64>,
     /// Whether this participant is the author.
@@ -72,7 +77,7 @@ pub enum Quote {
         from: Person,
         /// Part of the author's id, if another participant has the same nickname.
         tag: Option<String>,
-        /// The text without syntax; `None` once it is deleted.
+        /// The text without syntax, or the names of the files without one; `None` once it is deleted.
         text: Option<String>,
     },
     /// A message older than the loaded ones.
@@ -85,12 +90,12 @@ impl Quote {
         Self::Known {
             from: message.from.clone(),
             tag: duplicate_names.tag(&message.from.id),
-            text: message.plain(),
+            text: one_line(message),
         }
     }
 }
 
-/// The text of a message as typed; nothing once the message is deleted.
+/// The text of a message as typed, empty if it has only files; nothing once the message is deleted.
 fn shown_text(message: &ChatMessage) -> Option<String> {
     (!message.is_deleted()).then(|| message.words().to_owned())
 }
@@ -315,6 +320,7 @@ impl RowBuilder<'_> {
             tag: self.duplicate_names.tag(&message.from.id),
             text: shown_text(message),
             marks: message.marks.clone(),
+            files: message.files.clone(),
             at: Some(message.at),
             mine: self.people.is_me(&message.from.id),
             follows,
@@ -334,6 +340,7 @@ impl RowBuilder<'_> {
             tag: None,
             text: Some(pending.draft.text.to_string()),
             marks: Vec::new(),
+            files: Vec::new(),
             at: None,
             mine: true,
             follows: matches!(above, Some(Row::Message(row)) if row.mine)

@@ -2,6 +2,7 @@
 
 use crate::components::TimeZone;
 use crate::components::chat::actions::{ActionMenu, Actions, Editor, Reactions};
+use crate::components::chat::files::FileList;
 use crate::components::chat::notice::NoticeSentence;
 use crate::components::chat::quote::QuoteView;
 use crate::components::chat::text::MessageText;
@@ -82,6 +83,7 @@ pub fn Message(
         tag,
         text,
         marks,
+        files,
         at,
         mine,
         follows,
@@ -101,6 +103,7 @@ pub fn Message(
     let class = class_of(mine, follows, progress);
     let busy = (progress == Progress::Sending).then_some("true");
     let quote = quote.map(|quote| view! { <QuoteView quote /> });
+    let files = seq.map(|seq| view! { <FileList files seq /> });
     let menu = RwSignal::new(ActionMenu::Closed);
     let actions = (progress == Progress::Stored && text.is_some())
         .then(|| view! { <Actions id author mine menu /> });
@@ -108,8 +111,8 @@ pub fn Message(
         <li class=class aria-busy=busy id=seq.map(|seq| format!("m-{seq}"))>
             {avatar}
             <div class="message__body">
-                {head} {quote} <MessageBody id text marks edited menu /> <Reactions id reactions />
-                <MessageState id progress />
+                {head} {quote} <MessageBody id text marks edited menu /> {files}
+                <Reactions id reactions /> <MessageState id progress />
             </div>
             {actions}
         </li>
@@ -140,8 +143,9 @@ fn MessageBody(
                 || view! { <span class="message__edited">{words!(i18n, room.edited)}</span> },
             );
             let marks = marks.clone();
+            let text = (!text.is_empty()).then(|| view! { <MessageText text marks /> });
             view! {
-                <MessageText text marks />
+                {text}
                 {sign}
             }
             .into_any()

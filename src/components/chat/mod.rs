@@ -3,6 +3,7 @@
 mod actions;
 mod announce;
 mod composer;
+mod files;
 mod log;
 mod message;
 mod notice;
@@ -20,6 +21,7 @@ use crate::components::{DeferredHydration, ErasedShow};
 use crate::protocol::MessageId;
 use announce::Announcements;
 use composer::Composer;
+use files::{FileViewer, PictureDialog};
 use leptos::prelude::*;
 use log::MessageLog;
 use pins::Pins;
@@ -34,11 +36,13 @@ struct ReplyTarget(RwSignal<Option<MessageId>>);
 #[component]
 pub fn Chat() -> impl IntoView {
     provide_context(ReplyTarget(RwSignal::new(None)));
+    FileViewer::provide();
     let found = is_search();
     view! {
         <section class="chat">
             // Outside the part that a search hides.
             <Announcements />
+            <PictureDialog />
             <ErasedShow when=found>
                 <SearchResults />
             </ErasedShow>

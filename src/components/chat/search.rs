@@ -4,6 +4,7 @@
 //! the `seq` of a chosen message.
 
 use crate::api::{ApiError, FoundMessages, Packed, find_messages, messages_around};
+use crate::components::chat::files::FileList;
 use crate::components::chat::message::MessageHead;
 use crate::components::chat::text::MessageText;
 use crate::components::{
@@ -273,7 +274,7 @@ fn Plain(
     message: ChatMessage,
     /// Part of the author's id, if another participant has the same nickname.
     tag: Option<String>,
-    /// Whether the form of the text is drawn, links included; false inside another link.
+    /// Whether the form of the text is drawn, links and files included; false inside another link.
     #[prop(optional)]
     linked: bool,
 ) -> impl IntoView {
@@ -287,6 +288,7 @@ fn Plain(
     let mine = mine.get_untracked();
     let content = match message.plain() {
         None => view! { <p class="message__deleted">{words!(i18n, room.deleted)}</p> }.into_any(),
+        Some(plain) if plain.is_empty() => ().into_any(),
         Some(_) if linked => {
             let text = message.words().to_owned();
             view! { <MessageText text marks=message.marks /> }.into_any()
@@ -301,5 +303,6 @@ fn Plain(
     view! {
         <MessageHead from=Some(from) tag mine at=Some(message.at) />
         {content}
+        <FileList files=message.files seq=message.seq linked />
     }
 }
