@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
             return self.text(b"</");
         }
         if RAW.contains(&name) {
-            let (text, _) = split(self.rest, b"</")?;
+            let (text, _) = split(self.rest, &[b"</", name].concat())?;
             self.rest = &self.rest[text.len()..];
             if !text.is_empty() {
                 self.trace.push(1);
@@ -317,6 +317,10 @@ mod tests {
             (
                 "<p><script>if (a < b && c) {}</script></p><!>",
                 "\x03p||||\x03script||||\x01if (a < b && c) {}\x04\x04\x02\x04\x04\x04\x04",
+            ),
+            (
+                "<p><noscript><a href=\"/\">x</a></noscript></p><!>",
+                "\x03p||||\x03noscript||||\x01<a href=\"/\">x</a>\x04\x04\x02\x04\x04\x04\x04",
             ),
             (
                 "<svg><path d=\"M1 2\"></path></svg><!>",
