@@ -42,6 +42,10 @@ test('commands do what the menus do, in either language, and say why they do not
   await ann.room.sees('/help is a command');
   await does('/help');
   const commands = ann.page.getByRole('listbox', { name: 'Commands' });
+  await expect(commands.getByRole('option', { selected: true })).toHaveText(/^\/help/);
+  // From the first to the last: the rows that are drawn follow.
+  await composer.press('ArrowUp');
+  await expect(commands.getByRole('option', { selected: true })).toHaveText(/^\/end/);
   await expect(commands.getByRole('option', { name: /^\/ban/ })).toBeVisible();
   await composer.press('Escape');
   await expect(commands).toBeHidden();
