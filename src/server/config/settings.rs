@@ -473,8 +473,9 @@ pub(super) const SETTINGS: [Setting; 52] = [
          rooms (that nobody is in), new-rooms (of these, where nothing was said; an hour), \
          posts (plain forms), chat-bytes, day-bytes (the same; a day), searches, pages, \
          history, offers (to the SFU), checks (at /check; an hour), uploads (of files), \
-         upload-bytes (the same; an hour), downloads (of files), relay-bytes (by TURN); a \
-         second where nothing else is said; what is left out keeps its default; loopback is not limited",
+         upload-bytes (the same; an hour), downloads (of files), exports (of a room's log; an \
+         hour), relay-bytes (by TURN); a second where nothing else is said; what is left out \
+         keeps its default; loopback is not limited",
     ),
     Setting::new(
         "total-rates",
