@@ -4,8 +4,8 @@ use super::harness::{Client, DEADLINE, TestApp, long_timing, new_id, short_timin
 use super::private::{enter, lobby, request as join_request, set_room};
 use crate::{
     protocol::{
-        ChatDraft, ChatMessage, ClientMessage, ErrorCode, FileId, MediaType, MessageId, Role,
-        RoomName, ServerMessage, SessionToken,
+        ChatMessage, ClientMessage, ErrorCode, FileId, MediaType, Role, RoomName, ServerMessage,
+        SessionToken,
     },
     server::{
         context::AppContext,
@@ -158,33 +158,6 @@ fn session(client: &Client) -> SessionToken {
     client.joined().session.clone()
 }
 
-/// Sends a message with files. Returns the stored message, or the code of its refusal.
-async fn share_as(
-    client: &mut Client,
-    id: MessageId,
-    text: &str,
-    files: Vec<FileId>,
-) -> Result<ChatMessage, ErrorCode> {
-    let (text, reply_to) = (text.to_owned(), None);
-    let draft = ChatDraft {
-        id,
-        text,
-        reply_to,
-        files,
-    };
-    client.send(&ClientMessage::Chat(draft)).await;
-    let answer = client.wait_for(|message| match message {
-        ServerMessage::Chat(chat) if chat.id == id => Some(Ok(chat)),
-        ServerMessage::Error {
-            code,
-            id: Some(about),
-            ..
-        } if about == id => Some(Err(code)),
-        _ => None,
-    });
-    answer.await
-}
-
 /// Uploads a file and sends it with a text.
 async fn share(
     app: &TestApp,
@@ -193,7 +166,7 @@ async fn share(
     (name, content): (&str, &[u8]),
 ) -> ChatMessage {
     let id = upload(app, &session(client), name, content).await;
-    let sent = share_as(client, new_id(), text, vec![id]).await;
+    let sent = client.try_chat(new_id(), text, vec![id]).await;
     sent.expect("stored")
 }
 
@@ -253,7 +226,7 @@ async fn a_picture_reaches_everybody_with_its_size_and_is_there_after_a_restart(
         assert_eq!(at.header("upload-length"), content.len().to_string());
     }
     let message = new_id();
-    let sent = share_as(&mut ann, message, "", vec![id.clone()]).await;
+    let sent = ann.try_chat(message, "", vec![id.clone()]).await;
     let sent = sent.expect("stored");
     let [file] = &sent.files[..] else {
         panic!("one file: {sent:?}");
@@ -271,10 +244,10 @@ async fn a_picture_reaches_everybody_with_its_size_and_is_there_after_a_restart(
     let seen = ben.wait_for_chat("").await;
     assert_eq!(seen, sent);
     // The same message again is the same message, although its upload is gone.
-    let again = share_as(&mut ann, message, "", vec![id.clone()]).await;
+    let again = ann.try_chat(message, "", vec![id.clone()]).await;
     assert_eq!(again.as_ref(), Ok(&sent));
     assert_eq!(
-        share_as(&mut ann, new_id(), "", vec![id]).await,
+        ann.try_chat(new_id(), "", vec![id]).await,
         Err(ErrorCode::NoSuchFile)
     );
     assert_eq!(contents(app.data()), [hash(&content)]);
@@ -437,7 +410,7 @@ async fn only_a_participant_who_may_send_files_uploads_and_only_its_owner_uses_a
             "{method}"
         );
     }
-    let early = share_as(&mut ann, new_id(), "x", vec![id.clone()]).await;
+    let early = ann.try_chat(new_id(), "x", vec![id.clone()]).await;
     assert_eq!(early, Err(ErrorCode::NoSuchFile), "it is not finished");
     let done = send(
         &app,
@@ -446,11 +419,13 @@ async fn only_a_participant_who_may_send_files_uploads_and_only_its_owner_uses_a
     )
     .await;
     assert_eq!(done.status, 204);
-    let stolen = share_as(&mut ben, new_id(), "x", vec![id.clone()]).await;
+    let stolen = ben.try_chat(new_id(), "x", vec![id.clone()]).await;
     assert_eq!(stolen, Err(ErrorCode::NoSuchFile));
-    let twice = share_as(&mut ann, new_id(), "x", vec![id.clone(), id.clone()]).await;
+    let twice = ann
+        .try_chat(new_id(), "x", vec![id.clone(), id.clone()])
+        .await;
     assert_eq!(twice, Err(ErrorCode::NoSuchFile));
-    let many = share_as(&mut ann, new_id(), "x", vec![id.clone(); 11]).await;
+    let many = ann.try_chat(new_id(), "x", vec![id.clone(); 11]).await;
     assert_eq!(many, Err(ErrorCode::TooManyFiles));
 
     // A viewer, somebody in the lobby and somebody who is banned.
@@ -539,7 +514,8 @@ async fn an_upload_that_was_cut_continues_at_its_offset_and_at_no_other() {
     let rest = &content[offset..];
     let done = send(&app, ("PATCH", &path, &continuing(&session, offset)), rest).await;
     assert_eq!(done.status, 204, "{done:?}");
-    let sent = share_as(&mut ann, new_id(), "whole", vec![id])
+    let sent = ann
+        .try_chat(new_id(), "whole", vec![id])
         .await
         .expect("stored");
     assert_eq!(load(&app, &sent.files[0].url).await.body, content);
@@ -685,7 +661,7 @@ async fn fifty_uploads_at_once_never_exceed_the_quota_of_a_room() {
     let sends = people
         .iter_mut()
         .zip(ids)
-        .map(|(person, id)| async move { share_as(person, new_id(), "", vec![id]).await });
+        .map(|(person, id)| async move { person.try_chat(new_id(), "", vec![id]).await });
     let results = join_all(sends).await;
     let stored = results.iter().filter(|result| result.is_ok()).count();
     let refused = results
@@ -713,7 +689,7 @@ async fn a_message_that_is_not_stored_leaves_no_file_and_can_be_sent_again() {
     let other = rusqlite::Connection::open(app.database()).expect("opens");
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");
     let id = new_id();
-    let refused = share_as(&mut ann, id, "now", vec![file.clone()]).await;
+    let refused = ann.try_chat(id, "now", vec![file.clone()]).await;
     assert_eq!(refused, Err(ErrorCode::Unavailable));
     assert_eq!(contents(app.data()), []);
     other.execute_batch("ROLLBACK").expect("unlocked");
@@ -724,7 +700,7 @@ async fn a_message_that_is_not_stored_leaves_no_file_and_can_be_sent_again() {
         connection.execute_batch(query).expect("made");
     };
     app.context.store.on_writer(fail).await;
-    let refused = share_as(&mut ann, id, "now", vec![file.clone()]).await;
+    let refused = ann.try_chat(id, "now", vec![file.clone()]).await;
     assert_eq!(refused, Err(ErrorCode::Unavailable));
     assert_eq!(contents(app.data()), [], "taken back");
     let mend = |connection: &rusqlite::Connection| {
@@ -733,9 +709,7 @@ async fn a_message_that_is_not_stored_leaves_no_file_and_can_be_sent_again() {
             .expect("dropped");
     };
     app.context.store.on_writer(mend).await;
-    let sent = share_as(&mut ann, id, "now", vec![file])
-        .await
-        .expect("stored");
+    let sent = ann.try_chat(id, "now", vec![file]).await.expect("stored");
     assert_eq!(load(&app, &sent.files[0].url).await.body, content);
 }
 
@@ -906,9 +880,7 @@ async fn the_links_of_a_server_below_a_base_path_are_below_it_and_those_of_messa
         204
     );
     let id = FileId::parse(path.rsplit('/').next().expect("an id")).expect("valid");
-    let sent = share_as(&mut ann, new_id(), "", vec![id])
-        .await
-        .expect("stored");
+    let sent = ann.try_chat(new_id(), "", vec![id]).await.expect("stored");
     let url = &sent.files[0].url;
     assert!(url.starts_with("/files/"), "{url}");
     assert_eq!(load(&app, &format!("/noom{url}")).await.body, b"hello");

@@ -1,38 +1,12 @@
 //! Faults of the disk: messages are refused and reported, and the server recovers by itself.
 
-use super::harness::{Client, TestApp, data_directory, long_timing, new_id};
+use super::harness::{TestApp, data_directory, long_timing, new_id};
 use crate::{
-    protocol::{ChatDraft, ChatMessage, ClientMessage, ErrorCode, MessageId, ServerMessage},
+    protocol::{ChatDraft, ClientMessage, ErrorCode, MessageId},
     server::limits::Timing,
 };
 use rusqlite::Connection;
 use std::{io::Write, path::Path, process::Command, time::Duration};
-
-/// Sends a chat message. Returns the stored message, or the code of its refusal.
-async fn try_chat(
-    client: &mut Client,
-    id: MessageId,
-    text: &str,
-) -> Result<ChatMessage, ErrorCode> {
-    let (text, reply_to) = (text.to_owned(), None);
-    let chat = ClientMessage::Chat(ChatDraft {
-        id,
-        text,
-        reply_to,
-        files: Vec::new(),
-    });
-    client.send(&chat).await;
-    let answer = client.wait_for(|message| match message {
-        ServerMessage::Chat(chat) if chat.id == id => Some(Ok(chat)),
-        ServerMessage::Error {
-            code,
-            id: Some(about),
-            ..
-        } if about == id => Some(Err(code)),
-        _ => None,
-    });
-    answer.await
-}
 
 /// Sends long messages until one is refused. Returns its id, and the number of stored messages.
 async fn fill_database(app: &TestApp, room: &str) -> (MessageId, u64) {
@@ -43,7 +17,7 @@ async fn fill_database(app: &TestApp, room: &str) -> (MessageId, u64) {
         let mut client = app.join(room, "Filler").await;
         for _ in 0..40 {
             let id = new_id();
-            match try_chat(&mut client, id, &long).await {
+            match client.try_chat(id, &long, Vec::new()).await {
                 Ok(_) => taken += 1,
                 Err(ErrorCode::Unavailable) => return (id, taken),
                 Err(other) => panic!("{other:?}"),
@@ -88,14 +62,17 @@ async fn a_full_database_refuses_messages_and_recovers_when_there_is_space() {
     let (refused, taken) = fill_database(&app, "other").await;
     assert!(taken > 0);
     assert_eq!(problems(&app).await, ["disk"]);
-    let again = try_chat(&mut ann, refused, &"가".repeat(4000)).await;
+    let again = ann.try_chat(refused, &"가".repeat(4000), Vec::new()).await;
     assert_eq!(again, Err(ErrorCode::Unavailable));
     // Stored messages can still be read.
     let ben = app.join("team", "Ben").await;
     assert_eq!(ben.joined().history, [first]);
     allow_pages(&app, 10_000).await;
     assert_eq!(problems(&app).await, [""; 0]);
-    let said = try_chat(&mut ann, refused, "after").await.expect("stored");
+    let said = ann
+        .try_chat(refused, "after", Vec::new())
+        .await
+        .expect("stored");
     assert_eq!(said.seq, 2, "what was refused took no number");
 }
 
@@ -111,11 +88,17 @@ async fn a_locked_database_refuses_messages_and_recovers_by_itself() {
     let other = Connection::open(app.database()).expect("opens");
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");
     let id = new_id();
-    let refused = try_chat(&mut ann, id, "now").await;
+    let refused = ann.try_chat(id, "now", Vec::new()).await;
     assert_eq!(refused, Err(ErrorCode::Unavailable));
     assert_eq!(problems(&app).await, ["database"]);
     other.execute_batch("ROLLBACK").expect("unlocked");
-    assert_eq!(try_chat(&mut ann, id, "now").await.expect("stored").seq, 1);
+    assert_eq!(
+        ann.try_chat(id, "now", Vec::new())
+            .await
+            .expect("stored")
+            .seq,
+        1
+    );
     assert_eq!(problems(&app).await, [""; 0]);
 }
 
@@ -185,16 +168,25 @@ async fn a_room_at_its_storage_quota_refuses_messages_until_one_is_deleted() {
     ann.send_chat(&long).await;
     let id = new_id();
     assert_eq!(
-        try_chat(&mut ann, id, &long).await,
+        ann.try_chat(id, &long, Vec::new()).await,
         Err(ErrorCode::RoomStorageFull)
     );
     assert_eq!(ben.send_chat(&long).await.seq, 1, "another room goes on");
     assert_eq!(ann.send_chat("short").await.seq, 4, "what fits is stored");
     // A stored id is acknowledged again, even beyond the quota.
-    assert_eq!(try_chat(&mut ann, first.id, &long).await, Ok(first.clone()));
+    assert_eq!(
+        ann.try_chat(first.id, &long, Vec::new()).await,
+        Ok(first.clone())
+    );
     ann.send(&ClientMessage::Delete { id: first.id }).await;
     ann.wait_for_changed().await;
-    assert_eq!(try_chat(&mut ann, id, &long).await.expect("stored").seq, 6);
+    assert_eq!(
+        ann.try_chat(id, &long, Vec::new())
+            .await
+            .expect("stored")
+            .seq,
+        6
+    );
     let ready = app.get("/readyz").await;
     let stored = app.context.store.stored_bytes();
     assert!(ready.contains(&format!(r#""stored":{stored}"#)), "{ready}");
@@ -211,7 +203,7 @@ async fn a_server_at_its_storage_quota_accepts_only_shorter_texts_and_deletions(
     ann.send_chat(&long).await;
     let mut ben = app.join("other", "Ben").await;
     let id = new_id();
-    let refused = try_chat(&mut ben, id, &long).await;
+    let refused = ben.try_chat(id, &long, Vec::new()).await;
     assert_eq!(refused, Err(ErrorCode::ServerStorageFull));
     let usage = app.context.store.usage(9).await.expect("read");
     let bytes: Vec<_> = usage.rooms.iter().map(|(_, bytes)| *bytes).collect();
@@ -228,7 +220,13 @@ async fn a_server_at_its_storage_quota_accepts_only_shorter_texts_and_deletions(
     );
     ann.send(&edit("short")).await;
     assert_eq!(ann.wait_for_changed().await.words(), "short");
-    assert_eq!(try_chat(&mut ben, id, &long).await.expect("stored").seq, 1);
+    assert_eq!(
+        ben.try_chat(id, &long, Vec::new())
+            .await
+            .expect("stored")
+            .seq,
+        1
+    );
 }
 
 #[tokio::test]
@@ -239,7 +237,7 @@ async fn with_only_the_disk_reserve_free_messages_are_refused_and_reads_continue
     let data = app.stop_and_keep().await;
     let app = TestApp::start_in(data, &flags).await;
     let mut ann = app.join("team", "Ann").await;
-    let refused = try_chat(&mut ann, new_id(), "now").await;
+    let refused = ann.try_chat(new_id(), "now", Vec::new()).await;
     assert_eq!(refused, Err(ErrorCode::ServerStorageFull));
     assert_eq!(problems(&app).await, ["disk"]);
     let ben = app.join("team", "Ben").await;
@@ -299,7 +297,7 @@ async fn a_server_that_stores_no_message_is_not_ready_though_other_writes_succee
          BEGIN SELECT RAISE(ABORT, 'broken'); END")
     .await;
     assert_eq!(problems(&app).await, [""; 0]);
-    let refused = try_chat(&mut ann, new_id(), "now").await;
+    let refused = ann.try_chat(new_id(), "now", Vec::new()).await;
     assert_eq!(refused, Err(ErrorCode::Unavailable));
     assert_eq!(problems(&app).await, ["database"]);
     let ready = app.get("/readyz").await;
@@ -356,7 +354,10 @@ async fn a_full_disk_refuses_messages_and_recovers_when_there_is_space() {
     assert_eq!(ben.joined().history, [first]);
     std::fs::remove_file(&filler).expect("removed");
     drop(file);
-    let said = try_chat(&mut ann, refused, "after").await.expect("stored");
+    let said = ann
+        .try_chat(refused, "after", Vec::new())
+        .await
+        .expect("stored");
     assert_eq!(said.seq, 2);
     assert_eq!(problems(&app).await, [""; 0]);
     app.restart_after(|database| {

@@ -2,8 +2,8 @@
 
 use crate::{
     protocol::{
-        ChatDraft, ChatMessage, ChatText, ClientMessage, Devices, Epoch, ErrorCode, JoinRequest,
-        Joined, Leg, MessageId, ParticipantId, Resume, Seq, ServerMessage, Signal,
+        ChatDraft, ChatMessage, ChatText, ClientMessage, Devices, Epoch, ErrorCode, FileId,
+        JoinRequest, Joined, Leg, MessageId, ParticipantId, Resume, Seq, ServerMessage, Signal,
     },
     server::{
         AppContext, Server,
@@ -625,6 +625,32 @@ impl Client {
         self.wait_for(|message| match message {
             ServerMessage::Chat(chat) if chat.id == id => Some(chat),
             ServerMessage::Error { code, .. } => panic!("refused: {code:?}"),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Sends a chat message with files. Returns the stored message, or the code of its refusal.
+    pub async fn try_chat(
+        &mut self,
+        id: MessageId,
+        text: &str,
+        files: Vec<FileId>,
+    ) -> Result<ChatMessage, ErrorCode> {
+        self.send(&ClientMessage::Chat(ChatDraft {
+            id,
+            text: text.to_owned(),
+            reply_to: None,
+            files,
+        }))
+        .await;
+        self.wait_for(|message| match message {
+            ServerMessage::Chat(chat) if chat.id == id => Some(Ok(chat)),
+            ServerMessage::Error {
+                code,
+                id: Some(about),
+                ..
+            } if about == id => Some(Err(code)),
             _ => None,
         })
         .await
