@@ -7,8 +7,8 @@ SHELL := bash
 
 NOOM_TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/noom
 export NOOM_TOOLS
-# Our pinned tools first: cargo-leptos takes the wasm-bindgen it finds, unasked.
-export PATH := $(NOOM_TOOLS)/bin:$(PATH)
+# Our pinned tools first: cargo-leptos takes the wasm-bindgen it finds, unasked. Ours runs the pinned one.
+export PATH := $(CURDIR)/scripts/tools:$(NOOM_TOOLS)/bin:$(PATH)
 
 # The binary is target/release/noom whatever the shell's settings are, and what is
 # set for another Leptos project does not change this one.
