@@ -7,7 +7,7 @@
 #[cfg(feature = "ssr")]
 mod server;
 #[cfg(feature = "ssr")]
-pub use server::plain_path;
+pub use server::{device_of, plain_path};
 
 use crate::protocol::{
     CallPerson, ChatMessage, ChatText, InviteToken, NameError, Nickname, Person, Pin, RoomName,
@@ -123,6 +123,8 @@ pub struct RoomStart {
     pub own_navigation: bool,
     /// Whether the operator hides everybody's address.
     pub hide_addresses: bool,
+    /// The largest file that a message may have, in bytes; 0 if the server keeps no files.
+    pub max_file_bytes: u64,
     /// An open room whose name differs in letter case only, if this room was never used.
     pub other_case: Option<RoomName>,
     /// What the server keeps for the reader of a page without script.

@@ -9,6 +9,7 @@ use crate::protocol::{
 use crate::server::context::AppContext;
 use crate::server::entry::{CheckedEntry, Shown};
 use crate::server::error::refusal_of_rate;
+use crate::server::http::FormFiles;
 use crate::server::invites::{self, MeetingTime};
 use crate::server::rooms::{Reader, RoomError, Rooms, VisitStatus, Visitor};
 use crate::server::store::{Page, StoreError};
@@ -20,6 +21,7 @@ use crate::server::{
 use crate::server::{new_session_token, participant_id};
 use crate::server::{request, room_names};
 use crate::state::Position;
+use axum::http::{HeaderMap, request::Parts};
 use leptos::prelude::*;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::time::Instant;
@@ -165,6 +167,7 @@ pub(super) async fn room_start(room: &str) -> Result<RoomStart, ApiError> {
         nickname,
         own_navigation,
         hide_addresses: context.config.hide_addresses,
+        max_file_bytes: context.store.uploads().limits().max_file_bytes,
         other_case: other_case.flatten(),
         visit: match reader_without_script {
             Some(key) => Some(visit(&context, key).await),
@@ -347,8 +350,10 @@ pub(super) async fn post_message(
 ) -> Result<String, ApiError> {
     let name = parse_room(room)?;
     let answer = |path| answer_path(path, plain);
+    let uploaded = uploaded();
     let text = match ChatText::parse(text) {
         Ok(text) => text,
+        Err(NameError::Empty) if uploaded.is_some() => ChatText::none(),
         Err(NameError::Empty) => return Ok(answer(name.path())),
         Err(_) => return Ok(answer(format!("{}?refused={MAX_CHAT_CHARS}", name.path()))),
     };
@@ -380,20 +385,33 @@ pub(super) async fn post_message(
         id: MessageId(uuid::Uuid::from_u128(rand::random())),
         text: text.clone(),
         reply_to: None,
-        files: Vec::new(),
+        files: uploaded
+            .as_ref()
+            .map_or_else(Vec::new, |form| form.files.clone()),
     };
     let network = ban_network(request::client_address().0);
-    match handle
-        .post(&device, nickname, network, draft, private)
-        .await
-    {
+    let posted = match uploaded.and_then(|form| form.refused) {
+        Some(code) => {
+            context.rooms.metrics().refused(code, true);
+            Err(RoomError::Denied(code))
+        }
+        None => {
+            handle
+                .post(&device, nickname, network, draft, private)
+                .await
+        }
+    };
+    match posted {
         Ok(_) => {
             context.visits.forget(&key, Instant::now());
             Ok(answer(name.path()))
         }
         Err(RoomError::StorageFull(full)) => Ok(answer(refused_path(&name, full.code()))),
         Err(RoomError::Denied(code)) if asks_to_enter(code) => {
-            context.visits.keep(key, network, text, Instant::now());
+            // Files are not kept: the room may never let their author in.
+            if !text.as_str().is_empty() {
+                context.visits.keep(key, network, text, Instant::now());
+            }
             Ok(plain_path(refused_path(&name, code)))
         }
         Err(RoomError::Denied(code)) => Ok(answer(refused_path(&name, code))),
@@ -537,10 +555,30 @@ fn known_device() -> Option<SessionToken> {
     request::cookie(DEVICE_COOKIE).and_then(|text| SessionToken::parse(&text).ok())
 }
 
+/// The device's secret, from the cookie in these headers.
+pub fn device_of(headers: &HeaderMap, https: bool) -> Option<SessionToken> {
+    let text = request::cookie_of(headers, https, DEVICE_COOKIE)?;
+    SessionToken::parse(&text).ok()
+}
+
+/// The files of the form that is posted, if it has any.
+fn uploaded() -> Option<FormFiles> {
+    let form = form_files()?;
+    let any = form.refused.is_some() || !form.files.is_empty();
+    any.then_some(form)
+}
+
+/// What came with the form that is posted, if its route receives files.
+fn form_files() -> Option<FormFiles> {
+    let parts = use_context::<Parts>()?;
+    parts.extensions.get::<FormFiles>().cloned()
+}
+
 /// The device's secret, from its cookie or new.
 fn device() -> SessionToken {
     known_device().unwrap_or_else(|| {
-        let token = new_session_token();
+        // The files of a form belong to the device that the form was given.
+        let token = form_files().map_or_else(new_session_token, |form| form.device);
         request::set_cookie(DEVICE_COOKIE, Some(token.expose()), true);
         token
     })

@@ -57,12 +57,7 @@ impl AppContext {
         // A forged invite is refused before anybody looks for the room.
         let invite = shown.invite.map(|token| rooms.verify_invite(name, &token));
         let invite = invite.transpose()?;
-        if !rooms.is_open(name) {
-            self.charge(RequestKind::NewRoom, ip, 1)?;
-            if rooms.is_new(name).await {
-                self.charge(RequestKind::NewName, ip, 1)?;
-            }
-        }
+        self.charge_new_room(name, ip).await?;
         Ok(CheckedEntry {
             invite,
             password: self.verify_password(&room, ip, shown.password).await?,
@@ -70,6 +65,20 @@ impl AppContext {
             network: ban_network(ip),
             room,
         })
+    }
+
+    /// Charges the rates of a room that is not open, or that was never used.
+    ///
+    /// # Errors
+    /// The address exceeds its rate.
+    pub async fn charge_new_room(&self, name: &RoomName, ip: IpAddr) -> Result<(), ErrorCode> {
+        if !self.rooms.is_open(name) {
+            self.charge(RequestKind::NewRoom, ip, 1)?;
+            if self.rooms.is_new(name).await {
+                self.charge(RequestKind::NewName, ip, 1)?;
+            }
+        }
+        Ok(())
     }
 
     /// Verifies what somebody at this address shows as the password of a room.

@@ -18,6 +18,7 @@ mod doctor;
 mod documents;
 mod export;
 mod faults;
+mod file_forms;
 mod files;
 mod flood;
 mod fuzz;

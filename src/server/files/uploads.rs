@@ -560,6 +560,22 @@ impl Writing {
         Ok(())
     }
 
+    /// Ends the file with the last byte that was received: its length was a bound.
+    ///
+    /// # Errors
+    /// Nothing was received, or the disk failed.
+    pub async fn close(mut self) -> Result<(), UploadError> {
+        let length = self.received();
+        if length == 0 {
+            return Err(UploadError::TooLarge);
+        }
+        self.length = length;
+        if let Some(entry) = self.uploads.0.lock().get_mut(&self.id) {
+            entry.new.length = length;
+        }
+        self.flush().await.map(drop)
+    }
+
     /// Writes what was received, and finishes the upload with its last byte. Returns the bytes
     /// written.
     ///
@@ -635,6 +651,32 @@ mod tests {
     /// The number of files in the directory.
     fn files(uploads: &Uploads) -> usize {
         fs::read_dir(&uploads.0.directory).expect("read").count()
+    }
+
+    #[tokio::test]
+    async fn a_file_of_unknown_length_ends_with_its_last_byte() {
+        let (_home, uploads) = uploads();
+        let owner = somebody();
+        for size in [1, BUFFER_BYTES, BUFFER_BYTES + 5, MIB as usize] {
+            let id = uploads
+                .begin(new(&owner, MIB), Instant::now())
+                .expect("begins");
+            let writing = uploads.resume(&id, &owner, &room(), 0).await;
+            let mut writing = writing.expect("resumes");
+            writing.push(vec![7; size].into()).await.expect("taken");
+            writing.close().await.expect("closes");
+            let ids = [id.clone()];
+            let finished = uploads.finished(&ids, &owner, &room()).expect("finished");
+            assert_eq!(finished[0].size, size as u64);
+            assert_eq!(finished[0].hash.0[..], Sha256::digest(vec![7; size])[..]);
+            drop(finished);
+            uploads.end(&id, &owner, &room());
+        }
+        let id = uploads
+            .begin(new(&owner, MIB), Instant::now())
+            .expect("begins");
+        let writing = uploads.resume(&id, &owner, &room(), 0).await;
+        assert!(writing.expect("resumes").close().await.is_err());
     }
 
     #[tokio::test]

@@ -44,7 +44,7 @@ pub use asset_names::AssetNames;
 pub use assets::Assets;
 pub use client_address::{IsConfidential, IsHttps};
 pub use connection::ConnectionPermits;
-pub use files::expire_uploads;
+pub use files::{FormFiles, expire_uploads};
 pub use health::{OpenSockets, Readiness, notes};
 pub use host::{machine_name, names_of_machine};
 pub use long_poll::PollRegistry;

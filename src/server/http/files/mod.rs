@@ -1,13 +1,19 @@
-//! Files over HTTP: [`upload`] receives them, [`download`] serves them, and [`export`] writes down a
-//! room.
+//! Files over HTTP: [`upload`] receives them, [`form`] receives them with a message by the page's form,
+//! [`download`] serves them, and [`export`] writes down a room.
 
 mod download;
 mod export;
+mod form;
+mod multipart;
 mod upload;
 
+pub use form::FormFiles;
+
+use super::refusal;
 use crate::server::context::AppContext;
 use axum::{
     Router,
+    middleware::from_fn,
     routing::{get, head, post},
 };
 use std::time::{Duration, Instant};
@@ -49,6 +55,10 @@ pub fn upload_routes() -> Router<AppContext> {
         .route(
             "/uploads/{room}",
             post(upload::begin).options(upload::options),
+        )
+        .route(
+            "/uploads/{room}/message",
+            post(form::post).layer(from_fn(refusal::set_error_status)),
         )
         .route(
             "/uploads/{room}/{id}",

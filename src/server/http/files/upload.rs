@@ -21,18 +21,19 @@ use crate::{
 };
 use axum::{
     Extension,
-    body::Body,
+    body::{Body, BodyDataStream},
     extract::{Path, State},
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use std::{
     net::IpAddr,
     time::{Duration, Instant, SystemTime},
 };
-use tokio::time::timeout;
+use tokio::time::{error::Elapsed, timeout};
 
 /// The version of tus.
 const TUS_VERSION: HeaderValue = HeaderValue::from_static("1.0.0");
@@ -55,12 +56,17 @@ const MAX_NAME_LETTERS: usize = 4096;
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 
 /// Why a request is refused: its status, and the code for programs.
-struct Refused(StatusCode, ErrorCode);
+pub(super) struct Refused(StatusCode, ErrorCode);
 
 impl Refused {
     /// A refusal by the room.
     fn by_room(code: ErrorCode) -> Self {
         Self(StatusCode::FORBIDDEN, code)
+    }
+
+    /// The code for programs.
+    pub(super) fn code(&self) -> ErrorCode {
+        self.1
     }
 
     /// A malformed request.
@@ -321,6 +327,17 @@ async fn try_append(
     received.map(|()| offset)
 }
 
+/// The next bytes of a body; nothing at its end.
+///
+/// # Errors
+/// Nothing comes in time.
+pub(super) async fn next_bytes(
+    body: &mut BodyDataStream,
+    stall: Duration,
+) -> Result<Option<Result<Bytes, axum::Error>>, Elapsed> {
+    timeout(stall, body.next()).await
+}
+
 /// Receives the body of a request.
 ///
 /// # Errors
@@ -331,7 +348,7 @@ async fn receive(writing: &mut Writing, body: Body, stall: Duration) -> Result<(
     let start = writing.received();
     loop {
         let next = tokio::select! {
-            next = timeout(stall, body.next()) => next.map_err(|_| too_slow())?,
+            next = next_bytes(&mut body, stall) => next.map_err(|_| too_slow())?,
             () = writing.interrupted() => return Err(UploadError::Interrupted.into()),
         };
         let bytes = match next {

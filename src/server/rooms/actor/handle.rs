@@ -89,6 +89,24 @@ impl RoomHandle {
         self.ask(message).await?.0
     }
 
+    /// Whether the author of a plain form, who need not be in the room, may send files with it.
+    ///
+    /// # Errors
+    /// The code of the refusal.
+    pub async fn may_share(
+        &self,
+        id: ParticipantId,
+        network: Option<Network>,
+    ) -> Result<(), ErrorCode> {
+        let message = |reply| RoomMessage::MayShare {
+            id: id.clone(),
+            network,
+            reply,
+        };
+        let (allowed, _) = self.ask(message).await.map_err(RoomError::code)?;
+        allowed.map_err(RoomError::code)
+    }
+
     /// Enters the room with a socket. `joined` arrives through the outbox.
     ///
     /// # Errors

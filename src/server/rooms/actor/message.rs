@@ -67,6 +67,15 @@ pub enum RoomMessage {
         /// Receives whether they may.
         reply: oneshot::Sender<Result<(), ErrorCode>>,
     },
+    /// The author of a plain form, who need not be in the room, wants to send files with it.
+    MayShare {
+        /// The author.
+        id: ParticipantId,
+        /// The network of the author; nothing for an address that is exempt from limits.
+        network: Option<Network>,
+        /// Receives whether they may.
+        reply: oneshot::Sender<Result<(), RoomError>>,
+    },
     /// Somebody shows a password, which is verified outside the room.
     Password(oneshot::Sender<Option<PasswordHash>>),
     /// Somebody with a page without script asks to enter.

@@ -128,6 +128,7 @@ fn refuse_all(
         match message {
             RoomMessage::Join { reply, .. } => drop(reply.send(Err(ErrorCode::Unavailable))),
             RoomMessage::Post { reply, .. } => drop(reply.send(Err(RoomError::Unavailable))),
+            RoomMessage::MayShare { reply, .. } => drop(reply.send(Err(RoomError::Unavailable))),
             RoomMessage::Visit { reply, .. } => drop(reply.send(Err(ErrorCode::Unavailable))),
             // Its sender starts another actor.
             RoomMessage::Password(_) => {}
@@ -244,6 +245,9 @@ impl Actor {
             }
             RoomMessage::MayUpload { id, reply } => {
                 let _ = reply.send(self.room.authorize_upload(&id));
+            }
+            RoomMessage::MayShare { id, network, reply } => {
+                let _ = reply.send(self.room.authorize_post(&id, network, true, now()));
             }
             RoomMessage::Password(reply) => drop(reply.send(self.room.password())),
             RoomMessage::Visit { visitor, reply } => {

@@ -246,7 +246,7 @@ impl Room {
     ///
     /// # Errors
     /// [`RoomError::Denied`] with the code.
-    pub(super) fn authorize_post(
+    pub fn authorize_post(
         &self,
         author: &ParticipantId,
         network: Option<Network>,
