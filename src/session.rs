@@ -10,6 +10,7 @@ use crate::protocol::{
 };
 use crate::state::call::{CallState, DeviceKind};
 use crate::state::duplicate_names::DuplicateNames;
+use crate::state::uploads::{UploadKey, Uploads};
 use crate::state::{RoomState, RoomStateStoreFields};
 use leptos::prelude::*;
 use reactive_stores::Store;
@@ -27,6 +28,8 @@ pub struct Session {
     pub room: Store<RoomState>,
     /// The call as this participant sees it.
     pub call: Store<CallState>,
+    /// The files of the message in the composer.
+    pub uploads: RwSignal<Uploads>,
     /// Name of the room.
     name: StoredValue<RoomName>,
     /// Whether "Join call" was pressed and the call has not been entered since.
@@ -54,12 +57,19 @@ enum DriverState {
 }
 
 impl Session {
-    /// A session of a room that is not connected yet. `own_navigation`: whether a page of this
-    /// site led the browser to this document.
-    pub fn new(name: RoomName, room: RoomState, call: CallState, own_navigation: bool) -> Self {
+    /// A session of a room that is not connected yet. `max_file_bytes`: the largest file that the
+    /// server takes; `own_navigation`: whether a page of this site led the browser to this document.
+    pub fn new(
+        name: RoomName,
+        room: RoomState,
+        call: CallState,
+        max_file_bytes: u64,
+        own_navigation: bool,
+    ) -> Self {
         Self {
             room: Store::new(room),
             call: Store::new(call),
+            uploads: RwSignal::new(Uploads::new(max_file_bytes)),
             name: StoredValue::new(name),
             join_pressed: StoredValue::new(false),
             own_navigation: StoredValue::new(own_navigation),
@@ -127,8 +137,9 @@ impl Session {
     pub fn connect(self, nickname: Nickname, private: bool) {
         #[cfg(feature = "hydrate")]
         {
-            let (room, call) = (self.room, self.call);
-            let controller = RoomController::start(room, call, self.name(), nickname, private);
+            let (room, call, uploads) = (self.room, self.call, self.uploads);
+            let controller =
+                RoomController::start(room, call, uploads, self.name(), nickname, private);
             let before = self.replace_driver_state(DriverState::Running(controller.clone()));
             if let Some(DriverState::Pending(commands)) = before {
                 commands
@@ -189,9 +200,13 @@ macro_rules! controller_methods {
     };
 }
 controller_methods! {
-    /// Sends a message, optionally as a reply to `reply_to`. It is shown as pending until the
-    /// server confirms it.
+    /// Sends a message with the files that have arrived, optionally as a reply to `reply_to`. It is
+    /// shown as pending until the server confirms it.
     send_chat(text: ChatText, reply_to: Option<MessageId>);
+    /// Tries to upload a file again.
+    retry_upload(key: UploadKey);
+    /// Removes a file from the next message.
+    remove_upload(key: UploadKey);
     /// Edits a message of this participant.
     edit(id: MessageId, text: ChatText);
     /// Deletes a message of this participant.
@@ -254,6 +269,22 @@ controller_methods! {
 
 #[cfg(feature = "hydrate")]
 impl Session {
+    /// Takes the files that were chosen in a field for the next message.
+    pub fn attach_chosen(self, input: &web_sys::HtmlInputElement) {
+        let files = crate::browser::dom::files::chosen(input);
+        self.ask(move |controller| controller.attach(files));
+    }
+
+    /// Takes the files that are pasted for the next message. Returns whether there are any.
+    pub fn attach_pasted(self, event: &web_sys::Event) -> bool {
+        let files = crate::browser::dom::files::pasted(event);
+        let any = !files.is_empty();
+        if any {
+            self.ask(move |controller| controller.attach(files));
+        }
+        any
+    }
+
     /// Plays a source of a participant in `element`.
     pub fn attach(self, element: &web_sys::HtmlMediaElement, id: &ParticipantId, source: Source) {
         let (element, id) = (Clone::clone(element), id.clone());

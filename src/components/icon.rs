@@ -7,6 +7,8 @@ use leptos::prelude::*;
 /// The icons of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IconName {
+    /// A paper clip, to attach files.
+    Attach,
     /// An arrow to the left.
     Back,
     /// A video camera.
@@ -71,6 +73,9 @@ impl IconName {
             Self::Pin => "M7.5 2.5h5l-.7 5.5 2.7 3h-9l2.7-3zM10 11v6.5",
             Self::Signal => "M4 16v-2m4 2v-5m4 5V8m4 8V4",
             Self::Sound => "M4 8.5v3M7 6v8m3-8.500v11M13 6v8m3-5.500v3",
+            Self::Attach => {
+                "M15.500 9.500l-6 6a3.500 3.500 0 0 1-5-5l7-7a2.300 2.300 0 0 1 3.300 3.300l-6.500 6.500a1 1 0 0 1-1.500-1.500l5.500-5.500"
+            }
             Self::Back => "M16 10H4m5-5-5 5 5 5",
             Self::Camera => {
                 "M3 6.5h9a1 1 0 0 1 1 1v5a1 1 0 0 1-1 1H3a1 1 0 0 1-1-1v-5a1 1 0 0 1 1-1zm10 3 5-2.5v6L13 10.5"

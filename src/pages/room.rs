@@ -246,7 +246,13 @@ fn start_session(start: RoomStart) -> Session {
         server_hides: start.hide_addresses,
         ..CallState::default()
     };
-    Session::new(start.name, room, call, start.own_navigation)
+    Session::new(
+        start.name,
+        room,
+        call,
+        start.max_file_bytes,
+        start.own_navigation,
+    )
 }
 
 /// The room or its call, by the path. Not an outlet, because nested routes would make the

@@ -5,8 +5,8 @@
 //! pending until the server's copy arrives with the same id.
 
 use crate::protocol::{
-    Access, ChatDraft, ChatMessage, ChatText, Emoji, ErrorCode, Joined, MessageId, Nickname,
-    ParticipantId, Person, Pin, Role, RoomSettings, Seq, ServerMessage,
+    Access, Attachment, ChatDraft, ChatMessage, ChatText, Emoji, ErrorCode, Joined, MessageId,
+    Nickname, ParticipantId, Person, Pin, Role, RoomSettings, Seq, ServerMessage,
 };
 use crate::state::Position;
 use serde::{Deserialize, Serialize};
@@ -199,6 +199,17 @@ pub struct PendingMessage {
     pub draft: ChatDraft,
     /// The code of the server's refusal; `None` while the message is in flight.
     pub refused: Option<ErrorCode>,
+    /// The files of the draft, as the author sees them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<Attachment>,
+}
+
+impl PendingMessage {
+    /// Whether the server has forgotten the uploads of the message, so that its files must be
+    /// uploaded again.
+    pub fn lost_files(&self) -> bool {
+        self.refused == Some(ErrorCode::NoSuchFile) && !self.files.is_empty()
+    }
 }
 
 impl Log {
@@ -237,10 +248,13 @@ impl Log {
         self.messages().next().map(|message| message.seq)
     }
 
-    /// Adds a pending message.
-    pub fn send(&mut self, draft: ChatDraft) {
-        let refused = None;
-        self.pending.push(PendingMessage { draft, refused });
+    /// Adds a pending message; with the files of its draft, as the author sees them.
+    pub fn send(&mut self, draft: ChatDraft, files: Vec<Attachment>) {
+        self.pending.push(PendingMessage {
+            draft,
+            refused: None,
+            files,
+        });
     }
 
     /// Clears the refusal of a pending message, so that it is sent again.

@@ -22,6 +22,7 @@ pub mod minify_sdp;
 pub mod moderation;
 pub mod negotiation;
 pub mod outbox;
+pub mod pictures;
 pub mod prejoin;
 pub mod reachability;
 pub mod read_marker;
@@ -30,6 +31,7 @@ pub mod slash;
 pub mod standing;
 pub mod statistics;
 pub mod transport;
+pub mod uploads;
 
 use crate::protocol::{Epoch, Joined, Nickname, ParticipantId, Person, Seq, ServerMessage};
 use connection::ConnectionState;

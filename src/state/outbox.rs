@@ -77,6 +77,7 @@ mod tests {
                     files: Vec::new(),
                 },
                 refused: None,
+                files: Vec::new(),
             })
             .collect()
     }

@@ -340,7 +340,7 @@ impl RowBuilder<'_> {
             tag: None,
             text: Some(pending.draft.text.to_string()),
             marks: Vec::new(),
-            files: Vec::new(),
+            files: pending.files.clone(),
             at: None,
             mine: true,
             follows: matches!(above, Some(Row::Message(row)) if row.mine)

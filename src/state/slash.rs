@@ -19,6 +19,8 @@ listed_enum! {
         Help,
         /// Change the nickname.
         Nick,
+        /// Choose files to send.
+        File,
         /// Enter the call.
         Call,
         /// Leave the call and stay in the room.
@@ -82,6 +84,8 @@ pub enum SlashArguments {
 pub enum SlashTask {
     /// The commands are shown.
     Help,
+    /// Files to send are chosen.
+    ChooseFiles,
     /// The nickname is changed.
     Nickname(Nickname),
     /// The call is entered.
@@ -156,6 +160,7 @@ impl SlashCommand {
         match self {
             Self::Help => "help",
             Self::Nick => "nick",
+            Self::File => "file",
             Self::Call => "call",
             Self::Hangup => "hangup",
             Self::Leave => "leave",
@@ -180,6 +185,7 @@ impl SlashCommand {
     pub const fn arguments(self) -> SlashArguments {
         match self {
             Self::Help
+            | Self::File
             | Self::Call
             | Self::Hangup
             | Self::Leave
@@ -203,6 +209,7 @@ impl SlashCommand {
         match self {
             Self::Help | Self::Hangup | Self::Leave | Self::Mute => None,
             Self::Nick => Some(Action::ChangeNickname),
+            Self::File => Some(Action::ShareFiles),
             Self::Call => Some(Action::JoinCall),
             Self::Unmute => Some(Action::UseMicrophone),
             Self::Camera => Some(Action::UseCamera),
@@ -312,6 +319,7 @@ fn task(
     match command {
         SlashCommand::Help => Ok(SlashTask::Help),
         SlashCommand::Nick => nickname(rest, command).map(SlashTask::Nickname),
+        SlashCommand::File => Ok(SlashTask::ChooseFiles),
         SlashCommand::Call => Ok(SlashTask::EnterCall),
         SlashCommand::Hangup => in_call(context, SlashTask::LeaveCall),
         SlashCommand::Leave => Ok(SlashTask::LeaveRoom),

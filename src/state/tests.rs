@@ -119,7 +119,7 @@ fn a_message_that_arrives_repeatedly_is_shown_once_and_in_order() {
 #[test]
 fn a_pending_message_is_confirmed_by_its_id() {
     let mut state = joined_room();
-    state.log.send(draft(id(3), text("hello")));
+    state.log.send(draft(id(3), text("hello")), Vec::new());
     let before = drawn(&state, UTC);
     assert!(
         matches!(before.last(), Some(Row::Message(row)) if row.progress == Progress::Sending && row.mine)
@@ -136,8 +136,8 @@ fn a_pending_message_is_confirmed_by_its_id() {
 #[test]
 fn pending_messages_survive_a_lost_connection_and_a_new_snapshot() {
     let mut state = joined_room();
-    state.log.send(draft(id(8), text("one")));
-    state.log.send(draft(id(9), text("two")));
+    state.log.send(draft(id(8), text("one")), Vec::new());
+    state.log.send(draft(id(9), text("two")), Vec::new());
     let mut confirmed = message_by(3, "Ann");
     confirmed.id = id(8);
     state.apply(&joined(false, 3, vec![message_by(2, "Ben"), confirmed]));
@@ -248,7 +248,7 @@ fn an_announcement_is_a_notice_that_is_read_aloud_once_and_changes_no_position()
 #[test]
 fn a_refusal_stays_with_its_message_and_a_rate_limit_is_no_refusal() {
     let mut state = joined_room();
-    state.log.send(draft(id(3), text("hello")));
+    state.log.send(draft(id(3), text("hello")), Vec::new());
     let error = |code| ServerMessage::Error {
         code,
         message: String::new(),
@@ -470,7 +470,7 @@ fn messages_of_others_are_announced_once_and_own_or_older_ones_never() {
     assert_eq!(new_announcements(&mut announced, &state), []);
 
     // Own messages, pending and confirmed.
-    state.log.send(draft(id(4), text("text 4")));
+    state.log.send(draft(id(4), text("text 4")), Vec::new());
     assert_eq!(new_announcements(&mut announced, &state), []);
     state.apply(&ServerMessage::Chat(message_by(4, "Ann")));
     assert_eq!(new_announcements(&mut announced, &state), []);

@@ -1,11 +1,12 @@
 //! Storage on the device: cookies that the server reads, and per tab the identity in a room,
-//! what lets the tab in, the unsent messages, and the text in the composer. A device that refuses
+//! what lets the tab in, the unsent messages, and text and files of the composer. A device that refuses
 //! storage is no error; the page then loses them on reload.
 
 use crate::paths::base;
 use crate::protocol::{HostKey, InviteToken, Nickname, RoomName, RoomPassword, SessionToken};
 use crate::state::Position;
 use crate::state::log::PendingMessage;
+use crate::state::uploads::KeptUpload;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlDocument, Storage};
@@ -66,6 +67,16 @@ pub fn set_pending(room: &RoomName, pending: &[PendingMessage]) {
         &key("outbox", room),
         (!pending.is_empty()).then_some(pending),
     );
+}
+
+/// The files of the composer of a room before the reload.
+pub fn uploads(room: &RoomName) -> Vec<KeptUpload> {
+    load(&key("files", room)).unwrap_or_default()
+}
+
+/// Stores what a reload keeps of the files of the composer.
+pub fn set_uploads(room: &RoomName, kept: &[KeptUpload]) {
+    store(&key("files", room), (!kept.is_empty()).then_some(kept));
 }
 
 /// The text in the composer of a room before the reload.

@@ -2,6 +2,7 @@
 
 use super::connection::UpgradeAttempt;
 use super::entry::Credentials;
+use super::uploads::UploadBytes;
 use crate::browser::call::{CallController, Media};
 use crate::browser::dom::clock::steady_ms;
 use crate::browser::dom::js::Listener;
@@ -17,6 +18,7 @@ use crate::state::entry::Barrier;
 use crate::state::outbox::Outbox;
 use crate::state::standing::without;
 use crate::state::transport::TransportChoice;
+use crate::state::uploads::Uploads;
 use crate::state::{RoomState, RoomStateStoreFields, apply_to_store};
 use gloo_timers::callback::{Interval, Timeout};
 use leptos::prelude::*;
@@ -31,6 +33,9 @@ pub struct RoomController {
     pub(super) me: Weak<Self>,
     pub(super) state: Store<RoomState>,
     pub(super) call: Rc<CallController>,
+    /// The files of the message in the composer. Not in `state`: a store is locked as a whole.
+    pub(super) uploads: RwSignal<Uploads>,
+    pub(super) upload_bytes: UploadBytes,
     pub(super) room: RoomName,
     pub(super) nickname: RefCell<Nickname>,
     pub(super) session: RefCell<Option<SessionToken>>,
@@ -81,6 +86,7 @@ impl RoomController {
     pub fn start(
         state: Store<RoomState>,
         call: Store<CallState>,
+        uploads: RwSignal<Uploads>,
         room: RoomName,
         nickname: Nickname,
         private: bool,
@@ -93,6 +99,8 @@ impl RoomController {
             me: me.clone(),
             state,
             call: CallController::new(call, sender(me.clone())),
+            uploads,
+            upload_bytes: UploadBytes::default(),
             nickname: RefCell::new(nickname),
             session: RefCell::new(identity.map(|known| known.session)),
             host_key: RefCell::new(host_link::taken(&room)),
@@ -110,6 +118,7 @@ impl RoomController {
             listeners: RefCell::default(),
         });
         controller.restore_pending();
+        controller.restore_uploads();
         controller.restore_read();
         controller.listen();
         controller.connect();
@@ -130,6 +139,7 @@ impl RoomController {
     pub fn stop(&self) {
         self.remember_read();
         self.leave_call();
+        self.drop_uploads();
         self.listeners.borrow_mut().clear();
         *self.timers.borrow_mut() = Timers::default();
         // Only the session that has used an invite may use it again.
@@ -272,6 +282,7 @@ impl RoomController {
         self.remember_identity();
         *self.outbox.borrow_mut() = Outbox::new(steady_ms());
         self.pending_changed();
+        self.run_uploads();
         self.hold_off();
         self.call.on_live();
         self.on_role_known(joined);
@@ -286,6 +297,7 @@ impl RoomController {
             return;
         };
         let mut listeners = self.listeners.borrow_mut();
+        self.listen_for_drops(&mut listeners);
         for event in ["online", "offline", "pageshow", "focus"] {
             let me = self.me.clone();
             listeners.push(Listener::new(&window, event, move |_| {

@@ -19,16 +19,21 @@ const OLDER_PAGE: u32 = 50;
 const OUTBOX_PAUSE: Duration = Duration::from_millis(300);
 
 impl RoomController {
-    /// Sends a message: it is shown as pending until the server confirms it.
+    /// Sends a message with the files that have arrived: it is shown as pending until the server
+    /// confirms it.
     pub fn send_chat(&self, text: ChatText, reply_to: Option<MessageId>) {
         let id = MessageId(uuid::Uuid::now_v7());
+        let files = self.take_uploads(id);
+        if text.as_str().is_empty() && files.is_empty() {
+            return;
+        }
         let draft = ChatDraft {
             id,
             text,
             reply_to,
-            files: Vec::new(),
+            files: files.iter().map(|file| file.id.clone()).collect(),
         };
-        self.state.log().update(|log| log.send(draft));
+        self.state.log().update(|log| log.send(draft, files));
         self.state.read_marker().update(|marker| marker.mark = None);
         self.typing_sent_ms.set(f64::NEG_INFINITY);
         self.pending_changed();
@@ -67,8 +72,12 @@ impl RoomController {
         }
     }
 
-    /// Sends a refused message again.
+    /// Sends a refused message again. One whose files the server has forgotten comes back to the
+    /// composer.
     pub fn retry(&self, id: MessageId) {
+        if self.take_back(id) {
+            return self.pending_changed();
+        }
         self.outbox.borrow_mut().on_rate_limited(id);
         self.state.log().update(|log| log.retry(id));
         self.pending_changed();
@@ -113,6 +122,7 @@ impl RoomController {
     pub(super) fn pending_changed(&self) {
         let pending = self.state.log().read_untracked().pending.clone();
         storage::set_pending(&self.room, &pending);
+        self.forget_sent_uploads(|id| pending.iter().any(|pending| pending.draft.id == id));
         if self.phase() != Phase::Live {
             return;
         }

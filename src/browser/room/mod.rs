@@ -6,7 +6,7 @@
 //! [`controller`] owns the timers and the connection; [`connection`] opens, probes and
 //! replaces it; [`entry`] shows password and invite; [`messages`] sends chat messages; [`moderation`] sends requests of hosts and
 //! switches off what they mute; [`persistence`] stores identity, unsent messages and the read
-//! position on the device.
+//! position on the device; [`uploads`] sends files.
 
 mod connection;
 mod controller;
@@ -14,5 +14,6 @@ mod entry;
 mod messages;
 mod moderation;
 mod persistence;
+mod uploads;
 
 pub use controller::RoomController;

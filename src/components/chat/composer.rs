@@ -1,10 +1,12 @@
 //! The composer. Enter sends, Shift+Enter inserts a line break, and Enter that ends the
-//! composition of an input method (Korean and others) does neither.
+//! composition of an input method (Korean and others) does neither. A message with files is sent once
+//! they have arrived.
 //!
 //! Without the script it is a plain form that posts one message.
 
 use crate::api::PostMessage;
 use crate::components::chat::ReplyTarget;
+use crate::components::chat::attach::{AttachButton, FileChooser, FilesToSend};
 use crate::components::chat::quote::QuoteView;
 use crate::components::chat::slash;
 use crate::components::chat::suggestions::{
@@ -14,14 +16,15 @@ use crate::components::hosts::RefusedRequest;
 use crate::components::{ErasedShow, Icon, IconName, WithoutScriptField, refused_text};
 use crate::i18n::*;
 use crate::paths::address;
-use crate::protocol::{Action, ChatText, MAX_CHAT_CHARS, NameError};
+use crate::protocol::{Action, ChatText, MAX_CHAT_CHARS, MAX_MESSAGE_FILES, NameError};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
 use crate::state::duplicate_names::DuplicateNames;
 use crate::state::rows::Quote;
 use crate::state::slash::{ComposerInput, SlashProblem, SlashTask};
+use crate::state::uploads::{Readiness, Uploads};
 use crate::words;
-use leptos::ev::{KeyboardEvent, SubmitEvent};
+use leptos::ev::{ClipboardEvent, KeyboardEvent, SubmitEvent};
 use leptos::html::Textarea;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -53,6 +56,9 @@ pub fn Composer() -> impl IntoView {
     let navigate = StoredValue::new(use_navigate());
     let suggestions = Suggestions::new();
     let commanded = RwSignal::new(false);
+    let uploads = session.uploads;
+    let chooser = FileChooser::new(session);
+    let waits = Memo::new(move |_| uploads.with(|uploads| uploads.sends));
     let suggest = move |typed: &str| {
         suggestions.show(slash::suggested(
             session,
@@ -73,6 +79,9 @@ pub fn Composer() -> impl IntoView {
         };
         let typed = area.value();
         suggestions.close();
+        if waits.get_untracked() {
+            return;
+        }
         let typed = match slash::parsed(session, i18n.get_locale_untracked(), &typed) {
             ComposerInput::Message(text) => text,
             ComposerInput::Command(Ok(task)) => {
@@ -83,6 +92,9 @@ pub fn Composer() -> impl IntoView {
                     area.set_value("/");
                     suggest("/");
                 }
+                if task == SlashTask::ChooseFiles {
+                    chooser.open();
+                }
                 commanded.set(matches!(task, SlashTask::Request(_)));
                 slash::run(session, task, &navigate.with_value(Clone::clone));
                 return;
@@ -92,21 +104,40 @@ pub fn Composer() -> impl IntoView {
                 return;
             }
         };
-        match ChatText::parse(&typed) {
-            Ok(text) => {
+        let readiness = uploads.with_untracked(Uploads::readiness);
+        let text = match ChatText::parse(&typed) {
+            Err(NameError::Empty) if readiness != Readiness::NoFiles => Ok(ChatText::none()),
+            parsed => parsed,
+        };
+        match (text, readiness) {
+            (Ok(_), Readiness::Failed) => problem.set(Some(Problem::Files)),
+            (Ok(_), Readiness::Busy) => {
+                problem.set(None);
+                uploads.update(|uploads| uploads.sends = true);
+            }
+            (Ok(text), Readiness::NoFiles | Readiness::Ready) => {
                 session.send_chat(text, replying.get_untracked());
                 replying.set(None);
                 area.set_value("");
                 keep_draft(session, "");
                 problem.set(None);
             }
-            Err(NameError::Empty) => {}
-            Err(error) => {
+            (Err(NameError::Empty), _) => {}
+            (Err(error), _) => {
                 let count = typed.trim().chars().count();
                 problem.set(Some(Problem::Text(error, count)));
             }
         }
     };
+    let readiness = Memo::new(move |_| uploads.with(Uploads::readiness));
+    Effect::new(move || {
+        let is_over = readiness.get() != Readiness::Busy;
+        if waits.get() && is_over && area.get().is_some() {
+            uploads.update(|uploads| uploads.sends = false);
+            send();
+        }
+    });
+    take_returned(session, area);
     let on_key = move |event: KeyboardEvent| {
         let typed = area.get_untracked().map(|area| area.value());
         match suggestions.on_key(&event, &typed.unwrap_or_default()) {
@@ -121,6 +152,19 @@ pub fn Composer() -> impl IntoView {
             event.prevent_default();
             send();
         }
+    };
+    let focus = Callback::new(move |()| {
+        if let Some(area) = area.get_untracked() {
+            let _ = area.focus();
+        }
+    });
+    let on_paste = move |event: ClipboardEvent| {
+        #[cfg(feature = "hydrate")]
+        if session.attach_pasted(&event) {
+            event.prevent_default();
+        }
+        #[cfg(not(feature = "hydrate"))]
+        drop(event);
     };
     let on_submit = move |event: SubmitEvent| {
         event.prevent_default();
@@ -138,6 +182,13 @@ pub fn Composer() -> impl IntoView {
     let opens_private = use_query_map().read_untracked().get("private").is_some();
     let opens_private =
         opens_private.then(|| view! { <input type="hidden" name="private" value="1" /> });
+    let takes_files = uploads.with_untracked(|uploads| uploads.max_bytes > 0);
+    let with_files = takes_files.then(|| {
+        address(&format!(
+            "/uploads/{}/message",
+            session.name().path_segment()
+        ))
+    });
     let offered = move || {
         let count = suggestions.count();
         (count > 0).then(|| td_string!(i18n.get_locale(), slash.offered, count = count).to_string())
@@ -148,6 +199,7 @@ pub fn Composer() -> impl IntoView {
             <WithoutScriptField />
             {opens_private}
             <ReplyingTo />
+            <FilesToSend focus />
             <SuggestionList
                 suggestions
                 name=words!(i18n, slash.commands)
@@ -169,6 +221,7 @@ pub fn Composer() -> impl IntoView {
             <p class="field__error composer__error" id="composer-error" role="alert">
                 {sentence}
             </p>
+            <AttachButton chooser />
             <textarea
                 class="composer__text"
                 name="text"
@@ -184,7 +237,9 @@ pub fn Composer() -> impl IntoView {
                 placeholder=words!(i18n, room.placeholder)
                 node_ref=area
                 inner_html=refused_text()
+                readonly=waits
                 on:keydown=on_key
+                on:paste=on_paste
                 on:input=move |_| {
                     if let Some(area) = area.get_untracked() {
                         let typed = area.value();
@@ -200,7 +255,14 @@ pub fn Composer() -> impl IntoView {
                     }
                 }
             ></textarea>
-            <button class="button button--primary composer__send" type="submit" disabled=closed>
+            // Without script the form sends files, too.
+            <button
+                class="button button--primary composer__send"
+                type="submit"
+                disabled=closed
+                formaction=with_files.clone()
+                formenctype=with_files.map(|_| "multipart/form-data")
+            >
                 <Icon name=IconName::Send />
                 <span>{words!(i18n, room.send)}</span>
             </button>
@@ -220,6 +282,24 @@ fn restore_draft(session: Session, area: NodeRef<Textarea>) {
         }
         #[cfg(not(feature = "hydrate"))]
         let _ = (session, area);
+    });
+}
+
+/// Puts the text of a message that comes back before the text in the composer.
+fn take_returned(session: Session, area: NodeRef<Textarea>) {
+    let returned = Memo::new(move |_| session.uploads.with(|uploads| uploads.returned.clone()));
+    Effect::new(move || {
+        if let (Some(text), Some(area)) = (returned.get(), area.get()) {
+            let typed = area.value();
+            let text = match typed.is_empty() || text.is_empty() {
+                true => text + &typed,
+                false => format!("{text}\n{typed}"),
+            };
+            area.set_value(&text);
+            keep_draft(session, &text);
+            session.uploads.update(|uploads| uploads.returned = None);
+            let _ = area.focus();
+        }
     });
 }
 
@@ -293,6 +373,18 @@ enum Problem {
     NotOpen,
     /// A host keeps this participant out.
     Banned,
+    /// Some files of the message have not arrived.
+    Files,
+    /// The form had a file that is empty or larger than the server takes.
+    FileSize,
+    /// The form had more files than a message may.
+    FileCount,
+    /// Too many uploads at once.
+    Uploads,
+    /// The server keeps no files.
+    FilesOff,
+    /// The server cannot store the message now.
+    Unavailable,
     /// A command was not done.
     Command(SlashProblem),
 }
@@ -310,6 +402,11 @@ impl Problem {
             "room_locked" => Self::Locked,
             "not_open" => Self::NotOpen,
             "banned" => Self::Banned,
+            "file_too_large" => Self::FileSize,
+            "too_many_files" => Self::FileCount,
+            "too_many_uploads" | "no_such_file" => Self::Uploads,
+            "files_off" => Self::FilesOff,
+            "unavailable" => Self::Unavailable,
             _ => Self::Text(NameError::TooLong, 0),
         }
     }
@@ -336,6 +433,14 @@ fn refusal(locale: Locale, problem: Problem) -> String {
         Problem::Locked => td_string!(locale, room.refused_locked).to_owned(),
         Problem::NotOpen => td_string!(locale, room.refused_not_open).to_owned(),
         Problem::Banned => td_string!(locale, room.refused_banned).to_owned(),
+        Problem::FileSize => td_string!(locale, files.refused_size).to_owned(),
+        Problem::FileCount => {
+            td_string!(locale, files.refused_count, max = MAX_MESSAGE_FILES).to_string()
+        }
+        Problem::Uploads => td_string!(locale, files.refused_uploads).to_owned(),
+        Problem::FilesOff => td_string!(locale, files.off).to_owned(),
+        Problem::Unavailable => td_string!(locale, room.refused_unavailable).to_owned(),
+        Problem::Files => td_string!(locale, files.some_failed).to_owned(),
         Problem::Command(why) => slash::sentence(locale, &why),
     }
 }

@@ -103,7 +103,9 @@ pub fn Message(
     let class = class_of(mine, follows, progress);
     let busy = (progress == Progress::Sending).then_some("true");
     let quote = quote.map(|quote| view! { <QuoteView quote /> });
-    let files = seq.map(|seq| view! { <FileList files seq /> });
+    // A pending message has files without links.
+    let linked = seq.is_some();
+    let files = view! { <FileList files seq=seq.unwrap_or_default() linked /> };
     let menu = RwSignal::new(ActionMenu::Closed);
     let actions = (progress == Progress::Stored && text.is_some())
         .then(|| view! { <Actions id author mine menu /> });
@@ -243,6 +245,8 @@ fn Refused(
         ErrorCode::MessageTooLong => t_string!(i18n, room.refused_too_long),
         ErrorCode::MessageNotAllowed => t_string!(i18n, room.refused_not_allowed),
         ErrorCode::NotAllowed => t_string!(i18n, room.refused_role),
+        ErrorCode::NoSuchFile => t_string!(i18n, files.refused_gone),
+        ErrorCode::FilesOff => t_string!(i18n, files.off),
         ErrorCode::BadMessage
         | ErrorCode::UnknownType
         | ErrorCode::NotJoined
@@ -281,9 +285,7 @@ fn Refused(
         | ErrorCode::WaitedTooLong
         | ErrorCode::TurnedAway
         | ErrorCode::BadSetting
-        | ErrorCode::FilesOff
         | ErrorCode::FileTooLarge
-        | ErrorCode::NoSuchFile
         | ErrorCode::TooManyFiles
         | ErrorCode::TooManyUploads => t_string!(i18n, room.refused),
     });

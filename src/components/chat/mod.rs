@@ -2,6 +2,7 @@
 
 mod actions;
 mod announce;
+mod attach;
 mod composer;
 mod files;
 mod log;

@@ -62,10 +62,10 @@ pub fn suggested(session: Session, locale: Locale, typed: &str) -> Vec<Suggestio
         .collect()
 }
 
-/// Does what a command asks for. The commands are shown by the composer.
+/// Does what a command asks for. The composer shows the commands and lets files be chosen.
 pub fn run(session: Session, task: SlashTask, navigate: &impl Fn(&str, NavigateOptions)) {
     match task {
-        SlashTask::Help => {}
+        SlashTask::Help | SlashTask::ChooseFiles => {}
         SlashTask::Nickname(nickname) => session.rename(nickname),
         SlashTask::EnterCall => {
             session.press_join();
@@ -166,6 +166,7 @@ fn word(locale: Locale, command: SlashCommand) -> &'static str {
     match command {
         SlashCommand::Help => td_string!(locale, slash.help),
         SlashCommand::Nick => td_string!(locale, slash.nick),
+        SlashCommand::File => td_string!(locale, slash.file),
         SlashCommand::Call => td_string!(locale, slash.call),
         SlashCommand::Hangup => td_string!(locale, slash.hangup),
         SlashCommand::Leave => td_string!(locale, slash.leave),
@@ -191,6 +192,7 @@ fn about(locale: Locale, command: SlashCommand) -> &'static str {
     match command {
         SlashCommand::Help => td_string!(locale, slash.help_about),
         SlashCommand::Nick => td_string!(locale, slash.nick_about),
+        SlashCommand::File => td_string!(locale, slash.file_about),
         SlashCommand::Call => td_string!(locale, slash.call_about),
         SlashCommand::Hangup => td_string!(locale, slash.hangup_about),
         SlashCommand::Leave => td_string!(locale, slash.leave_about),

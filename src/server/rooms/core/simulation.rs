@@ -274,15 +274,15 @@ impl World {
         self.messages_sent += 1;
         let id = MessageId(uuid::Uuid::from_u128(self.messages_sent));
         let text = ChatText::parse(&format!("message {}", self.messages_sent)).expect("valid");
-        self.clients[who]
-            .state
-            .log
-            .send(crate::protocol::ChatDraft {
+        self.clients[who].state.log.send(
+            crate::protocol::ChatDraft {
                 id,
                 text,
                 reply_to: None,
                 files: Vec::new(),
-            });
+            },
+            Vec::new(),
+        );
         self.send_pending(who);
     }
 
