@@ -5,7 +5,10 @@
 //! machine: they reach the server's limits without taking its core.
 
 use super::{
-    http::{RoomSocket, TIMEOUT, connect, empty_post, form, get, read_status, status},
+    http::{
+        RoomSocket, TIMEOUT, begin_upload, connect, empty_post, form, get, part_of_upload,
+        read_status, status, upload_location,
+    },
     stun,
 };
 use anyhow::{Context, Result, ensure};
@@ -44,6 +47,12 @@ const SLOW_INTERVAL: Duration = Duration::from_secs(4);
 const HOLD_TIME: Duration = Duration::from_secs(29);
 /// Characters of a message that fills the disk.
 const LONG_TEXT: usize = 4_000;
+/// Bytes of an uploaded file.
+const FILE_BYTES: usize = 128 * 1024;
+/// Bytes of a large upload: the largest that a server takes by default.
+const LARGE_FILE_BYTES: usize = 25 * 1024 * 1024;
+/// Uploads that one participant tries to hold: more than the server's limit.
+const UPLOADS_TO_HOLD: usize = 24;
 /// Bytes of a large session description or signal.
 const LONG_SIGNAL: usize = 47 * 1024;
 /// Slow requests of one address at a time.
@@ -125,11 +134,15 @@ enum AttackKind {
     Lobby,
     /// Shows wrong passwords on a hundred sockets at one moment.
     Guess,
+    /// Uploads files and sends them with messages, and leaves every other one without a message.
+    Upload,
+    /// Begins the largest uploads that it may, and sends their bytes one at a time.
+    SlowUpload,
 }
 
 impl AttackKind {
     /// Every kind of attack, in the order of the report.
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 21] = [
         Self::Search,
         Self::OpenRooms,
         Self::JoinAndReset,
@@ -149,6 +162,8 @@ impl AttackKind {
         Self::ReportBlockedMedia,
         Self::Lobby,
         Self::Guess,
+        Self::Upload,
+        Self::SlowUpload,
     ];
 
     /// The name in the table and for `--only`.
@@ -173,6 +188,8 @@ impl AttackKind {
             Self::ReportBlockedMedia => "report-blocked-media",
             Self::Lobby => "lobby",
             Self::Guess => "guess",
+            Self::Upload => "upload",
+            Self::SlowUpload => "slow-upload",
         }
     }
 }
@@ -359,6 +376,8 @@ impl Attacker {
                     AttackKind::ReportBlockedMedia => self.report_blocked_media().await,
                     AttackKind::Lobby => self.crowd_lobby().await,
                     AttackKind::Guess => self.guess_at_once().await,
+                    AttackKind::Upload => self.upload_files().await,
+                    AttackKind::SlowUpload => self.upload_slowly().await,
                 }
             };
             if series.await.is_err() {
@@ -748,6 +767,61 @@ impl Attacker {
         Ok(())
     }
 
+    /// Uploads files of random bytes, no two alike. One is sent with a message and fetched again, the next
+    /// one stays without a message.
+    async fn upload_files(&self) -> Result<()> {
+        let port = self.target.port;
+        let room = self.own_room();
+        let (mut socket, joined) = RoomSocket::join(self.source, port, &room, "x").await?;
+        let session = joined["session"].as_str().context("no session")?;
+        for round in 0..u32::MAX {
+            let begin = begin_upload(port, &room, session, FILE_BYTES);
+            let Some(path) = upload_location(self.source, port, &begin).await? else {
+                self.count(false).await;
+                continue;
+            };
+            let mut request = part_of_upload(port, &path, session, FILE_BYTES).into_bytes();
+            request.extend(noise(self.number, round, FILE_BYTES));
+            let mut stream = connect(self.source, port).await?;
+            timeout(TIMEOUT, stream.write_all(&request)).await??;
+            let uploaded = read_status(&mut stream).await? == 204;
+            if uploaded && round % 2 == 0 {
+                let file = path.rsplit('/').next().unwrap_or_default();
+                let id = uuid::Uuid::now_v7();
+                socket
+                    .send(&json!({"type": "chat", "id": id, "text": "", "files": [file]}))
+                    .await?;
+                socket.drain().await?;
+            }
+            self.count(uploaded).await;
+        }
+        Ok(())
+    }
+
+    /// Begins as many large uploads as it may, and sends a byte of each from time to time.
+    async fn upload_slowly(&self) -> Result<()> {
+        let port = self.target.port;
+        let room = self.own_room();
+        let (_socket, joined) = RoomSocket::join(self.source, port, &room, "x").await?;
+        let session = joined["session"].as_str().context("no session")?;
+        let mut paths = Vec::new();
+        for _ in 0..UPLOADS_TO_HOLD {
+            let begin = begin_upload(port, &room, session, LARGE_FILE_BYTES);
+            let begun = upload_location(self.source, port, &begin).await?;
+            self.count(begun.is_some()).await;
+            paths.extend(begun);
+        }
+        let starts = paths
+            .iter()
+            .map(|path| part_of_upload(port, path, session, LARGE_FILE_BYTES));
+        let starts: Vec<_> = starts.collect();
+        let sending = starts.iter().map(|start| self.send_slowly_once(start));
+        for held in futures::future::join_all(sending).await {
+            self.count(held.is_ok()).await;
+        }
+        Ok(())
+    }
+
     /// Reports blocked media from many sockets: each obstacle counts once a socket.
     async fn report_blocked_media(&self) -> Result<()> {
         loop {
@@ -822,6 +896,19 @@ fn korean(number: u32, length: usize) -> String {
     (0..length)
         .map(|place| if place % 4 == 3 { ' ' } else { syllable(place) })
         .collect()
+}
+
+/// Bytes that do not repeat: another `number` or `round` gets others.
+fn noise(number: u32, round: u32, length: usize) -> Vec<u8> {
+    // An xorshift (Marsaglia 2003).
+    let mut state = u64::from(number) << 32 | u64::from(round) | 1 << 63;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    (0..length / 8).flat_map(|_| next()).collect()
 }
 
 /// Percent-encodes a text for a form.

@@ -82,6 +82,48 @@ pub fn form(port: u16, path: &str, body: &str) -> String {
     )
 }
 
+/// The headers of every request of an upload.
+fn upload_headers(port: u16, session: &str) -> String {
+    format!(
+        "Host: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\nTus-Resumable: 1.0.0\r\n\
+         Noom-Session: {session}\r\nConnection: close\r\n"
+    )
+}
+
+/// A request that begins an upload.
+pub fn begin_upload(port: u16, room: &str, session: &str, length: usize) -> String {
+    let (room, headers) = (room.replace(' ', "%20"), upload_headers(port, session));
+    format!(
+        "POST /uploads/{room} HTTP/1.1\r\n{headers}Upload-Length: {length}\r\n\
+         Upload-Metadata: filename eC5iaW4=\r\nContent-Length: 0\r\n\r\n"
+    )
+}
+
+/// The head of a request that uploads a file from its start; `length` bytes have to follow.
+pub fn part_of_upload(port: u16, path: &str, session: &str, length: usize) -> String {
+    let headers = upload_headers(port, session);
+    format!(
+        "PATCH {path} HTTP/1.1\r\n{headers}Upload-Offset: 0\r\n\
+         Content-Type: application/offset+octet-stream\r\nContent-Length: {length}\r\n\r\n"
+    )
+}
+
+/// Sends a request that begins an upload; returns the path of the upload, unless the server refuses it.
+///
+/// # Errors
+/// There is no answer.
+pub async fn upload_location(source: Ipv4Addr, port: u16, request: &str) -> Result<Option<String>> {
+    let mut stream = connect(source, port).await?;
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    timeout(TIMEOUT, stream.read_to_string(&mut answer)).await??;
+    let location = answer.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("location").then_some(value)
+    });
+    Ok(location.map(|path| path.trim().to_owned()))
+}
+
 /// A WebSocket that speaks the room protocol.
 pub struct RoomSocket(WebSocketStream<TcpStream>);
 

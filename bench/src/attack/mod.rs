@@ -52,6 +52,9 @@ const MEMORY_LIMIT_MIB: f64 = 512.0;
 const DISK_LIMIT_MIB_A_MINUTE: f64 = 160.0;
 /// Bytes of the data directory for each byte of history, at most, as the manual says.
 const DISK_BYTES_PER_STORED_BYTE: f64 = 3.0;
+/// Bytes of the data directory for each byte of a file of a message, at most: as many bytes are
+/// uploaded again without a message.
+const DISK_BYTES_PER_FILE_BYTE: f64 = 2.5;
 /// Size of the write-ahead log and an empty database, in MiB, whatever is stored.
 const DISK_SLACK_MIB: f64 = 40.0;
 /// Rooms that one attacker may open at once and then in an hour (`new-rooms`), by profile.
@@ -248,9 +251,11 @@ async fn start(
 /// The exceeded bounds, each as a sentence. Time bounds are multiplied by `slack`.
 fn broken_bounds(outcome: &Outcome, slack: f64) -> Vec<String> {
     let minutes = outcome.seconds as f64 / 60.0;
-    let disk_limit = DISK_LIMIT_MIB_A_MINUTE * minutes.max(1.0);
-    let stored_mib = outcome.stored.bytes as f64 / f64::from(1 << 20);
-    let disk_of_history = stored_mib * DISK_BYTES_PER_STORED_BYTE + DISK_SLACK_MIB;
+    let [stored_mib, files_mib] = [outcome.stored.bytes, outcome.stored.file_bytes]
+        .map(|bytes| bytes as f64 / f64::from(1 << 20));
+    let disk_of_files = files_mib * DISK_BYTES_PER_FILE_BYTE;
+    let disk_limit = DISK_LIMIT_MIB_A_MINUTE * minutes.max(1.0) + disk_of_files;
+    let disk_of_history = stored_mib * DISK_BYTES_PER_STORED_BYTE + disk_of_files + DISK_SLACK_MIB;
     let (rooms, rooms_limit) = (outcome.stored.rooms, outcome.stored.rooms_limit);
     let bounds = [
         ("largest gap, ms", outcome.gap_ms, GAP_LIMIT_MS * slack),
@@ -268,6 +273,11 @@ fn broken_bounds(outcome: &Outcome, slack: f64) -> Vec<String> {
             "history, bytes",
             outcome.stored.bytes as f64,
             outcome.stored.bytes_limit as f64,
+        ),
+        (
+            "files, bytes",
+            outcome.stored.file_bytes as f64,
+            outcome.stored.file_bytes_limit as f64,
         ),
         ("stored rooms", rooms as f64, rooms_limit as f64),
         ("rooms of strangers", rooms as f64, outcome.rooms_allowed),
@@ -311,11 +321,12 @@ fn print(outcome: &Outcome, counters: &Counters) {
         outcome.victims_closed
     );
     println!(
-        "stored rooms {} of {} (strangers may open {:.0}), history {:.1} MiB, refused by a rate {}",
+        "stored rooms {} of {} (strangers may open {:.0}), history {:.1} MiB, files {:.1} MiB, refused by a rate {}",
         outcome.stored.rooms,
         outcome.stored.rooms_limit,
         outcome.rooms_allowed,
         outcome.stored.bytes as f64 / f64::from(1 << 20),
+        outcome.stored.file_bytes as f64 / f64::from(1 << 20),
         outcome.stored.rate_refusals
     );
     println!(

@@ -45,6 +45,10 @@ pub struct StoredHistory {
     pub bytes: u64,
     /// Bytes that messages may have.
     pub bytes_limit: u64,
+    /// Bytes of the files of messages.
+    pub file_bytes: u64,
+    /// Bytes that the files of messages may have.
+    pub file_bytes_limit: u64,
     /// Requests that a rate refused.
     pub rate_refusals: u64,
 }
@@ -184,6 +188,8 @@ pub async fn stored_history(metrics: u16) -> Result<StoredHistory> {
         rooms_limit: value_of(&text, "noom_stored_rooms_limit")?,
         bytes: value_of(&text, "noom_history_bytes")?,
         bytes_limit: value_of(&text, "noom_history_limit_bytes")?,
+        file_bytes: value_of(&text, "noom_file_bytes")?,
+        file_bytes_limit: value_of(&text, "noom_file_limit_bytes")?,
         rate_refusals: sum_of(&text, "noom_rate_refusals_total"),
     })
 }
