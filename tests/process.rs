@@ -1046,3 +1046,151 @@ async fn after_a_kill_at_any_moment_a_message_has_its_whole_file_or_neither_is_t
     }
     assert_eq!(acknowledged.len(), 16);
 }
+
+/// The largest resident memory of the process so far, in KiB.
+fn peak_memory(server: &Server) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.process.id()));
+    let status = status.expect("readable");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.expect("a number")
+}
+
+/// Sends a part of an upload that begins at `offset`: `parts` times the same bytes. Returns the answer.
+async fn send_part(
+    server: &Server,
+    (path, session): (&str, &str),
+    offset: usize,
+    part: &[u8],
+    parts: usize,
+) -> Vec<u8> {
+    let headers =
+        format!("Content-Type: application/offset+octet-stream\r\nUpload-Offset: {offset}\r\n");
+    let head = upload_head("PATCH", path, session, &headers, part.len() * parts);
+    let mut stream = TcpStream::connect(server.address).await.expect("connects");
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    for _ in 0..parts {
+        // A server that refuses the rest closes the connection.
+        if stream.write_all(part).await.is_err() {
+            break;
+        }
+    }
+    let mut answer = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    let _ = read.expect("an answer");
+    answer
+}
+
+#[tokio::test]
+async fn a_large_file_passes_through_a_server_whose_memory_stays_flat() {
+    const PART: usize = 1 << 20;
+    const PARTS: usize = 256;
+    let (server, _) = Server::start(&["--max-file-size", "1073741824"], &[]).await;
+    let mut ann = Person::connect(&server).await;
+    ann.send(r#"{"type":"join","room":"team","nickname":"Ann"}"#)
+        .await;
+    let joined = ann.wait_for(r#""type":"joined""#).await;
+    let session = field(&joined, "session");
+    let part: Vec<u8> = (0..PART).map(|at| at.to_le_bytes()[at % 3]).collect();
+    let before = peak_memory(&server);
+
+    let path = begin_upload(&server, session, "large.bin", PART * PARTS).await;
+    let answer = send_part(&server, (&path, session), 0, &part, PARTS).await;
+    assert!(answer.starts_with(b"HTTP/1.1 204"));
+    let id = "00000000-0000-4000-8000-000000000001";
+    let file = path.rsplit('/').next().expect("an id");
+    let chat = format!(r#"{{"type":"chat","id":"{id}","text":"","files":["{file}"]}}"#);
+    ann.send(&chat).await;
+    let sent: serde_json::Value = serde_json::from_str(&ann.wait_for(id).await).expect("JSON");
+    let url = sent["files"][0]["url"].as_str().expect("a link");
+
+    let head = format!("GET {url} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let mut stream = TcpStream::connect(server.address).await.expect("connects");
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    let (mut read, mut buffer) = (0, vec![0; PART]);
+    loop {
+        match timeout(PATIENCE, stream.read(&mut buffer)).await {
+            Ok(Ok(0)) => break,
+            Ok(Ok(bytes)) => read += bytes,
+            other => panic!("after {read} bytes: {other:?}"),
+        }
+    }
+    assert!(read > PART * PARTS, "{read}");
+    let grown = peak_memory(&server) - before;
+    assert!(grown < 48 * 1024, "{grown} KiB for 256 MiB");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_a_file_and_the_room_goes_on() {
+    const PART: usize = 1 << 20;
+    // A file system of 24 MiB in a mount namespace of the server's own.
+    let in_small_disk = "mount -t tmpfs -o size=24m,mode=700 tmpfs \"$DISK\" && exec \"$0\" \"$@\"";
+    let allowed = Command::new("unshare")
+        .args(["--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"])
+        .stderr(Stdio::null())
+        .status();
+    if !allowed.is_ok_and(|status| status.success()) {
+        let _ = writeln!(std::io::stderr(), "skipped: this user may not mount");
+        return;
+    }
+    let data = data_directory();
+    let mut command = Command::new("unshare");
+    command.args([
+        "--mount",
+        "sh",
+        "-c",
+        in_small_disk,
+        env!("CARGO_BIN_EXE_noom"),
+    ]);
+    let (disk, path) = (data.path().display().to_string(), std::env::var("PATH"));
+    let path = path.expect("a path");
+    let variables = [("DISK", disk.as_str()), ("PATH", path.as_str())];
+    let flags = ["--disk-reserve", "0"];
+    let mut server = Server::spawn_in(data, command, "127.0.0.1:0", &flags, &variables);
+    server.wait_until_listening().await;
+    let mut ann = Person::connect(&server).await;
+    ann.send(r#"{"type":"join","room":"team","nickname":"Ann"}"#)
+        .await;
+    let joined = ann.wait_for(r#""type":"joined""#).await;
+    let session = field(&joined, "session");
+    ann.send_chat(1).await;
+
+    let part = vec![7; PART];
+    let path = begin_upload(&server, session, "first.bin", 4 * PART).await;
+    let answer = send_part(&server, (&path, session), 0, &part, 4).await;
+    assert!(answer.starts_with(b"HTTP/1.1 204"));
+    // There is space when the second one begins, and none when its bytes arrive.
+    let full = begin_upload(&server, session, "second.bin", 8 * PART).await;
+    let filler = format!("/proc/{}/root{disk}/filler", server.process.id());
+    let mut file = fs::File::create(&filler).expect("made");
+    while file.write_all(&part).is_ok() {}
+    let answer = send_part(&server, (&full, session), 0, &part, 8).await;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 507"), "{answer}");
+    assert!(answer.contains("server_storage_full"), "{answer}");
+    drop(file);
+    fs::remove_file(&filler).expect("removed");
+
+    // The one that failed is given up; the other becomes a message.
+    let head = upload_head("DELETE", &full, session, "", 0);
+    let mut stream = TcpStream::connect(server.address).await.expect("connects");
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    assert!(answer_of(stream).await.starts_with(b"HTTP/1.1 204"));
+    let id = "00000000-0000-4000-8000-000000000002";
+    let file = path.rsplit('/').next().expect("an id");
+    let chat = format!(r#"{{"type":"chat","id":"{id}","text":"","files":["{file}"]}}"#);
+    // The server looks up the free space once a second.
+    let sent = async {
+        loop {
+            ann.send(&chat).await;
+            let answer = ann.wait_for(id).await;
+            if answer.contains("first.bin") {
+                return;
+            }
+            assert!(answer.contains("server_storage_full"), "{answer}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(PATIENCE, sent).await.expect("there is space again");
+    ann.send_chat(3).await;
+}

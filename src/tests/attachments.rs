@@ -595,6 +595,14 @@ async fn content_is_stored_once_and_leaves_the_disk_with_its_last_message() {
     assert_eq!(contents(app.data()), []);
     assert_eq!(app.context.store.stored_file_bytes(), 0);
 
+    // One of another person, by a host.
+    let mut cleo = app.join("team", "Cleo").await;
+    let foreign = share(&app, &mut cleo, "of Cleo", ("d.png", &content)).await;
+    ann.send(&ClientMessage::Delete { id: foreign.id }).await;
+    cleo.wait_for_changed().await;
+    assert_eq!(contents(app.data()), []);
+    assert_eq!(load(&app, &foreign.files[0].url).await.status, 404);
+
     // Everything of a room, by a host.
     share(&app, &mut ann, "three", ("a.png", &content)).await;
     let url = share(&app, &mut ann, "four", ("c.txt", b"text"))
