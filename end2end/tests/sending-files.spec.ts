@@ -19,7 +19,7 @@ async function photo(page: Page, width: number, height: number): Promise<Buffer>
   const base64 = await page.evaluate(([width, height]) => {
     const canvas = document.createElement('canvas');
     [canvas.width, canvas.height] = [width, height];
-    const context = canvas.getContext('2d')!;
+    const context = canvas.getContext('2d', { willReadFrequently: true })!;
     const colours = context.createLinearGradient(0, 0, width, 0);
     colours.addColorStop(0, 'red');
     colours.addColorStop(1, 'blue');
@@ -160,7 +160,7 @@ test('a photo loses its place and keeps its pixels, upright', async ({ person, n
   const [top, bottom] = await picture.evaluate((img: HTMLImageElement) => {
     const canvas = document.createElement('canvas');
     [canvas.width, canvas.height] = [img.naturalWidth, img.naturalHeight];
-    const context = canvas.getContext('2d')!;
+    const context = canvas.getContext('2d', { willReadFrequently: true })!;
     context.drawImage(img, 0, 0);
     return [10, img.naturalHeight - 10].map((y) => [...context.getImageData(180, y, 1, 1).data]);
   });

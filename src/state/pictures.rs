@@ -14,11 +14,11 @@ pub const HEAD_BYTES: u32 = 1024 * 1024;
 /// What the first bytes of a picture say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Header {
-    /// The format.
+    /// The format of the picture.
     media_type: MediaType,
     /// Pixels in a row.
     width: u32,
-    /// Rows.
+    /// Rows of pixels.
     height: u32,
     /// Whether the picture moves.
     moves: bool,

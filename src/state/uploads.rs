@@ -55,7 +55,7 @@ pub enum UploadProblem {
     Off,
     /// The connection fails again and again.
     Lost,
-    /// Another refusal.
+    /// The server refused it for another reason.
     Refused,
 }
 

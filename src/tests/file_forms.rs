@@ -125,17 +125,16 @@ async fn a_form_with_files_that_are_refused_says_why_and_leaves_nothing() {
     let (large, full, small) = (vec![1; 1001], vec![2; 1000], vec![3; 10]);
     let many: Vec<(&str, &[u8])> = (0..11).map(|_| ("a.bin", &small[..])).collect();
     let four: Vec<(&str, &[u8])> = (0..4).map(|_| ("a.bin", &full[..])).collect();
-    let cases: [(&[(&str, &[u8])], &str); 4] = [
-        (
-            &[("a.bin", &small), ("large.bin", &large)],
-            "file_too_large",
-        ),
-        (&[("a.bin", &small), ("empty.bin", b"")], "file_too_large"),
-        (&many, "too_many_files"),
-        (&four, "room_storage_full"),
+    let with_large: Vec<(&str, &[u8])> = vec![("a.bin", &small), ("large.bin", &large)];
+    let with_empty: Vec<(&str, &[u8])> = vec![("a.bin", &small), ("empty.bin", b"")];
+    let cases = [
+        (with_large, "file_too_large"),
+        (with_empty, "file_too_large"),
+        (many, "too_many_files"),
+        (four, "room_storage_full"),
     ];
     for (files, code) in cases {
-        let answer = send(&app, "", &body("refused", files)).await;
+        let answer = send(&app, "", &body("refused", &files)).await;
         assert_eq!(location(&answer), format!("/room/team?refused={code}"));
         expect_nothing(&app).await;
         let page = app.get(location(&answer)).await;

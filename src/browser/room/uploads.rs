@@ -170,7 +170,7 @@ impl RoomController {
 
     /// A file was read.
     fn on_prepared(&self, key: UploadKey, prepared: Option<Prepared>) {
-        // Removed meanwhile.
+        // The file may have been removed meanwhile.
         if self.uploads.read_untracked().get(key).is_none() {
             return;
         }
@@ -312,9 +312,9 @@ impl RoomController {
 
 /// A file as it is sent.
 struct Prepared {
-    /// The bytes.
+    /// The bytes of the file.
     bytes: Bytes,
-    /// The name.
+    /// The name of the file.
     name: String,
     /// Whether the page shows a picture of it.
     is_shown: bool,
