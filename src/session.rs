@@ -10,6 +10,7 @@ use crate::protocol::{
 };
 use crate::state::call::{CallState, DeviceKind};
 use crate::state::duplicate_names::DuplicateNames;
+use crate::state::export::{ExportFormat, ExportState};
 use crate::state::uploads::{UploadKey, Uploads};
 use crate::state::{RoomState, RoomStateStoreFields};
 use leptos::prelude::*;
@@ -221,6 +222,8 @@ controller_methods! {
     retry(id: MessageId);
     /// Discards a refused message.
     discard(id: MessageId);
+    /// Saves the log of the room as a file.
+    export(format: ExportFormat, state: RwSignal<ExportState>);
     /// Changes the nickname.
     rename(nickname: Nickname);
     /// Requests messages older than the first loaded one.

@@ -2,6 +2,7 @@
 
 use crate::components::ErasedShow;
 use crate::components::call::JoinCall;
+use crate::components::chat::ChatSettingsButton;
 use crate::components::hosts::{
     InvitePeople, PersonActions, PersonDialog, PersonMenus, RefusedRequest, RoleBadge,
     RoomSettingsButton, WaitingPeople,
@@ -59,6 +60,7 @@ pub fn PeopleSidebar(
                 <CallCount />
                 <RoomSettingsButton class="button button--quiet" named=true open=settings />
                 <InvitePeople class="button button--quiet" />
+                <ChatSettingsButton />
             </div>
             <PeopleList />
             <Rename />

@@ -6,7 +6,7 @@
 use crate::api::{ApiError, Packed, RoomStart, load_room};
 use crate::components::ErasedShow;
 use crate::components::call::JoinCall;
-use crate::components::chat::{Chat, SearchBox, is_search};
+use crate::components::chat::{Chat, ChatSettings, SearchBox, is_search};
 use crate::components::hosts::{
     LobbyBell, LobbySound, RoomSettingsButton, RoomSettingsDialog, WaitingBadge, show_people_name,
 };
@@ -115,6 +115,7 @@ fn OpenRoom(
     let session = start_session(start);
     provide_context(session);
     LobbySound::provide();
+    ChatSettings::provide();
     let hydration = Hydration::provide();
     let zone = expect_context::<TimeZone>();
     // The router knows the fragment before the browser shows it.

@@ -4,6 +4,7 @@
 //! fields of a store, and [`apply_to_store`] notifies the subscribers of the changed parts
 //! only, so that a chat message does not redraw the list of people.
 
+pub mod alert;
 pub mod announce;
 pub mod batch;
 pub mod call;
@@ -13,6 +14,7 @@ pub mod connection;
 pub mod devices;
 pub mod duplicate_names;
 pub mod entry;
+pub mod export;
 pub mod files;
 pub mod invites;
 pub mod layers;

@@ -35,6 +35,8 @@ listed_enum! {
         Camera,
         /// Share the screen, or stop sharing it.
         Screen,
+        /// Open the settings of the chat.
+        Settings,
         /// Mute everybody whose role is lower.
         Muteall,
         /// Change the nickname of somebody else.
@@ -96,6 +98,8 @@ pub enum SlashTask {
     LeaveRoom,
     /// A source of one's own is switched on or off; the other way if `None`.
     Switch(Source, Option<bool>),
+    /// The settings of the chat are opened.
+    Settings,
     /// A request is sent.
     Request(ClientMessage),
 }
@@ -168,6 +172,7 @@ impl SlashCommand {
             Self::Unmute => "unmute",
             Self::Camera => "camera",
             Self::Screen => "screen",
+            Self::Settings => "settings",
             Self::Muteall => "muteall",
             Self::Rename => "rename",
             Self::Role => "role",
@@ -191,6 +196,7 @@ impl SlashCommand {
             | Self::Leave
             | Self::Camera
             | Self::Screen
+            | Self::Settings
             | Self::Muteall
             | Self::Lock
             | Self::Unlock => SlashArguments::None,
@@ -207,7 +213,7 @@ impl SlashCommand {
     /// The action in the table of roles that the command takes; `None` if every role may.
     const fn action(self) -> Option<Action> {
         match self {
-            Self::Help | Self::Hangup | Self::Leave | Self::Mute => None,
+            Self::Help | Self::Hangup | Self::Leave | Self::Mute | Self::Settings => None,
             Self::Nick => Some(Action::ChangeNickname),
             Self::File => Some(Action::ShareFiles),
             Self::Call => Some(Action::JoinCall),
@@ -327,6 +333,7 @@ fn task(
         SlashCommand::Unmute => in_call(context, SlashTask::Switch(Source::Microphone, Some(true))),
         SlashCommand::Camera => in_call(context, SlashTask::Switch(Source::Camera, None)),
         SlashCommand::Screen => in_call(context, SlashTask::Switch(Source::Screen, None)),
+        SlashCommand::Settings => Ok(SlashTask::Settings),
         SlashCommand::Muteall => request(ClientMessage::Mute {
             who: None,
             source: Source::Microphone,

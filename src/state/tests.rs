@@ -10,14 +10,14 @@ use crate::state::rows::{Progress, Row, Window, rows};
 
 const UTC: &dyn Fn(i64) -> i32 = &|_| 0;
 
-fn person(name: &str) -> Person {
+pub(super) fn person(name: &str) -> Person {
     Person::new(
         ParticipantId::parse(&format!("p_{name}")).expect("valid"),
         Nickname::parse(name).expect("valid"),
     )
 }
 
-fn id(number: u64) -> MessageId {
+pub(super) fn id(number: u64) -> MessageId {
     MessageId(uuid::Uuid::from_u128(u128::from(number)))
 }
 
@@ -35,7 +35,7 @@ fn text(text: &str) -> ChatText {
     ChatText::parse(text).expect("valid")
 }
 
-fn message_by(seq: u64, name: &str) -> ChatMessage {
+pub(super) fn message_by(seq: u64, name: &str) -> ChatMessage {
     let at = 1_760_000_000_000 + i64::try_from(seq).expect("small") * 1_000;
     ChatMessage::new(
         seq,
@@ -45,7 +45,7 @@ fn message_by(seq: u64, name: &str) -> ChatMessage {
     )
 }
 
-fn joined(resumed: bool, seq: u64, history: Vec<ChatMessage>) -> ServerMessage {
+pub(super) fn joined(resumed: bool, seq: u64, history: Vec<ChatMessage>) -> ServerMessage {
     ServerMessage::Joined(Joined {
         me: person("Ann").id,
         session: SessionToken::parse(&"s".repeat(22)).expect("valid"),

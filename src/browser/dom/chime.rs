@@ -4,8 +4,25 @@ use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{AudioContext, OscillatorType};
 
-/// The two notes of the tone, in hertz. A fifth upwards.
-const NOTES_HZ: [f32; 2] = [587.3, 880.0];
+/// What a tone draws attention to.
+#[derive(Clone, Copy)]
+pub enum Tone {
+    /// Somebody waits to be let in.
+    Lobby,
+    /// A message has arrived.
+    Message,
+}
+
+impl Tone {
+    /// The two notes of the tone, in hertz: a fifth upwards, or a fourth downwards.
+    const fn notes_hz(self) -> [f32; 2] {
+        match self {
+            Self::Lobby => [587.3, 880.0],
+            Self::Message => [784.0, 587.3],
+        }
+    }
+}
+
 /// Duration of the first note, in seconds.
 const FIRST_S: f64 = 0.14;
 /// Duration of the tone, in seconds.
@@ -14,16 +31,16 @@ const WHOLE_S: f64 = 0.6;
 const GAIN: f32 = 0.15;
 
 /// Plays the tone. A browser that has no sound, or allows none without a gesture, stays silent.
-pub fn play() {
-    let _ = try_play();
+pub fn play(tone: Tone) {
+    let _ = try_play(tone);
 }
 
-fn try_play() -> Result<(), JsValue> {
+fn try_play(tone: Tone) -> Result<(), JsValue> {
     let context = AudioContext::new()?;
     let (oscillator, gain) = (context.create_oscillator()?, context.create_gain()?);
     let from = context.current_time();
     oscillator.set_type(OscillatorType::Sine);
-    let [first, second] = NOTES_HZ;
+    let [first, second] = tone.notes_hz();
     oscillator.frequency().set_value_at_time(first, from)?;
     let frequency = oscillator.frequency();
     frequency.set_value_at_time(second, from + FIRST_S)?;

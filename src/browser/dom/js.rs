@@ -1,7 +1,8 @@
-//! Event listeners that are removed on drop.
+//! Event listeners that are removed on drop, and functions of the browser by name.
 
-use wasm_bindgen::JsCast;
+use js_sys::{Function, Reflect};
 use wasm_bindgen::closure::Closure;
+use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Event, EventTarget};
 
 /// A listener on an event target, until dropped.
@@ -36,4 +37,16 @@ impl Drop for Listener {
             .target
             .remove_event_listener_with_callback(self.event, callback);
     }
+}
+
+/// A property of an object; `None` if it has none of this name.
+pub fn get(object: &JsValue, name: &str) -> Option<JsValue> {
+    let value = Reflect::get(object, &JsValue::from_str(name)).ok()?;
+    (!value.is_undefined()).then_some(value)
+}
+
+/// The result of a method without arguments; `None` if there is none of this name, or if it throws.
+pub fn call(object: &JsValue, method: &str) -> Option<JsValue> {
+    let method: Function = get(object, method)?.dyn_into().ok()?;
+    method.call0(object).ok()
 }

@@ -12,6 +12,7 @@ pub mod invite_link;
 pub mod js;
 pub mod language;
 pub mod navigation;
+pub mod notification;
 pub mod page;
 pub mod picture;
 pub mod scroll;

@@ -33,17 +33,22 @@ pub fn share(title: &str, link: &str) {
     }
 }
 
-/// An address of this text, until dropped.
-pub struct TextFile(String);
+/// The address of a file that the page holds, until dropped.
+pub struct PageFile(String);
 
-impl TextFile {
-    /// A file of a media type.
+impl PageFile {
+    /// A file with this text, of a media type.
     pub fn new(text: &str, media_type: &str) -> Option<Self> {
         let options = BlobPropertyBag::new();
         options.set_type(media_type);
         let parts = Array::of1(&JsValue::from_str(text));
         let blob = Blob::new_with_str_sequence_and_options(&parts, &options).ok()?;
-        Url::create_object_url_with_blob(&blob).ok().map(Self)
+        Self::of(&blob)
+    }
+
+    /// A file with these bytes.
+    pub fn of(blob: &Blob) -> Option<Self> {
+        Url::create_object_url_with_blob(blob).ok().map(Self)
     }
 
     /// The address of the file.
@@ -63,7 +68,7 @@ impl TextFile {
     }
 }
 
-impl Drop for TextFile {
+impl Drop for PageFile {
     fn drop(&mut self) {
         let _ = Url::revoke_object_url(&self.0);
     }

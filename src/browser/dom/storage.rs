@@ -5,6 +5,7 @@
 use crate::paths::base;
 use crate::protocol::{HostKey, InviteToken, Nickname, RoomName, RoomPassword, SessionToken};
 use crate::state::Position;
+use crate::state::alert::AlertSettings;
 use crate::state::log::PendingMessage;
 use crate::state::uploads::KeptUpload;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -138,6 +139,22 @@ pub fn set_lobby_sound(on: bool) {
             true => storage.set_item(LOBBY_SOUND, "1"),
             false => storage.remove_item(LOBBY_SOUND),
         };
+    }
+}
+
+/// The key of what this device does about new messages.
+const ALERTS: &str = "noom:alerts";
+
+/// What this device does about new messages.
+pub fn alert_settings() -> AlertSettings {
+    let text = local_storage().and_then(|storage| storage.get_item(ALERTS).ok()?);
+    AlertSettings::of_text(&text.unwrap_or_default())
+}
+
+/// Stores what this device does about new messages.
+pub fn set_alert_settings(settings: AlertSettings) {
+    if let Some(storage) = local_storage() {
+        let _ = storage.set_item(ALERTS, &settings.to_text());
     }
 }
 

@@ -6,12 +6,14 @@ use super::uploads::UploadBytes;
 use crate::browser::call::{CallController, Media};
 use crate::browser::dom::clock::steady_ms;
 use crate::browser::dom::js::Listener;
-use crate::browser::dom::{address, host_link, storage};
+use crate::browser::dom::share::PageFile;
+use crate::browser::dom::{address, host_link, notification, storage};
 use crate::browser::net::transport::Transport;
 use crate::protocol::{
     ClientMessage, Devices, ErrorCode, HostKey, Joined, Nickname, PRIVATE_FRAGMENT, ParticipantId,
     RoomName, Seq, ServerMessage, SessionToken,
 };
+use crate::state::alert::Alerts;
 use crate::state::call::CallState;
 use crate::state::connection::{PING_INTERVAL, Phase, Refused};
 use crate::state::entry::Barrier;
@@ -58,6 +60,10 @@ pub struct RoomController {
     pub(super) typing_sent_ms: Cell<f64>,
     /// `before` of the last requested page of older messages, which is requested once.
     pub(super) requested_before: Cell<Option<Seq>>,
+    /// Which messages have been seen, and when the last notification and the last sound were.
+    pub(super) alerts: RefCell<Alerts>,
+    /// The last export, which the browser may still read.
+    pub(super) exported: RefCell<Option<PageFile>>,
     pub(super) timers: RefCell<Timers>,
     pub(super) listeners: RefCell<Vec<Listener>>,
 }
@@ -114,6 +120,8 @@ impl RoomController {
             last_event_ms: Cell::new(steady_ms()),
             typing_sent_ms: Cell::new(f64::NEG_INFINITY),
             requested_before: Cell::new(None),
+            alerts: RefCell::default(),
+            exported: RefCell::default(),
             timers: RefCell::default(),
             listeners: RefCell::default(),
         });
@@ -138,6 +146,7 @@ impl RoomController {
     /// Leaves the room for good and frees everything.
     pub fn stop(&self) {
         self.remember_read();
+        notification::close();
         self.leave_call();
         self.drop_uploads();
         self.listeners.borrow_mut().clear();
@@ -234,9 +243,11 @@ impl RoomController {
             } => self.on_not_allowed(),
             ServerMessage::Muted { sources, by, .. } => self.on_muted(sources, by.as_ref()),
             ServerMessage::Typing { id } => self.forget_typing_later(id),
-            ServerMessage::Chat(_) | ServerMessage::Error { id: Some(_), .. } => {
+            ServerMessage::Chat(message) => {
+                self.alert(message);
                 self.pending_changed();
             }
+            ServerMessage::Error { id: Some(_), .. } => self.pending_changed(),
             ServerMessage::Rooms(_)
             | ServerMessage::RoomsChanged(_)
             | ServerMessage::Changed { .. }
@@ -276,6 +287,7 @@ impl RoomController {
 
     fn on_joined(&self, joined: &Joined) {
         self.requested_before.set(None);
+        self.alerts.borrow_mut().on_joined(joined);
         self.on_live();
         *self.session.borrow_mut() = Some(joined.session.clone());
         self.on_admitted(joined);

@@ -1,5 +1,6 @@
 //! The stored data of a room: identity, unsent messages, read position.
 
+use crate::browser::dom::notification;
 use crate::browser::dom::storage::{self, Identity};
 use crate::browser::room::controller::RoomController;
 use crate::protocol::{ClientMessage, ErrorCode, Nickname};
@@ -43,6 +44,7 @@ impl RoomController {
         let marker = self.state.read_marker();
         match here {
             true => {
+                notification::close();
                 marker.maybe_update(|marker| marker.on_visible(newest));
                 self.probe();
             }

@@ -8,6 +8,7 @@ use crate::api::PostMessage;
 use crate::components::chat::ReplyTarget;
 use crate::components::chat::attach::{AttachButton, FileChooser, FilesToSend};
 use crate::components::chat::quote::QuoteView;
+use crate::components::chat::settings::ChatSettings;
 use crate::components::chat::slash;
 use crate::components::chat::suggestions::{
     SUGGESTIONS_ID, Suggestion, SuggestionKey, SuggestionList, Suggestions,
@@ -40,6 +41,7 @@ pub fn Composer() -> impl IntoView {
     let session = expect_context::<Session>();
     let area = NodeRef::<Textarea>::new();
     let ReplyTarget(replying) = expect_context();
+    let settings = expect_context::<ChatSettings>();
     Effect::new(move || {
         if replying.get().is_some()
             && let Some(area) = area.get_untracked()
@@ -94,6 +96,9 @@ pub fn Composer() -> impl IntoView {
                 }
                 if task == SlashTask::ChooseFiles {
                     chooser.open();
+                }
+                if task == SlashTask::Settings {
+                    settings.open();
                 }
                 commanded.set(matches!(task, SlashTask::Request(_)));
                 slash::run(session, task, &navigate.with_value(Clone::clone));

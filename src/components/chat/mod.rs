@@ -11,12 +11,14 @@ mod notice;
 mod pins;
 mod quote;
 mod search;
+mod settings;
 mod slash;
 mod suggestions;
 mod text;
 mod typing;
 
 pub use search::{SearchBox, is_search};
+pub use settings::{ChatSettings, ChatSettingsButton};
 
 use crate::components::{DeferredHydration, ErasedShow};
 use crate::protocol::MessageId;
@@ -27,6 +29,7 @@ use leptos::prelude::*;
 use log::MessageLog;
 use pins::Pins;
 use search::SearchResults;
+use settings::ChatSettingsDialog;
 use typing::TypingPeople;
 
 /// The message that the next one replies to; shared by the log and the composer.
@@ -44,6 +47,7 @@ pub fn Chat() -> impl IntoView {
             // Outside the part that a search hides.
             <Announcements />
             <PictureDialog />
+            <ChatSettingsDialog />
             <ErasedShow when=found>
                 <SearchResults />
             </ErasedShow>

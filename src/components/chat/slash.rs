@@ -62,10 +62,11 @@ pub fn suggested(session: Session, locale: Locale, typed: &str) -> Vec<Suggestio
         .collect()
 }
 
-/// Does what a command asks for. The composer shows the commands and lets files be chosen.
+/// Does what a command asks for. The composer shows the commands and the settings, and lets files be
+/// chosen.
 pub fn run(session: Session, task: SlashTask, navigate: &impl Fn(&str, NavigateOptions)) {
     match task {
-        SlashTask::Help | SlashTask::ChooseFiles => {}
+        SlashTask::Help | SlashTask::ChooseFiles | SlashTask::Settings => {}
         SlashTask::Nickname(nickname) => session.rename(nickname),
         SlashTask::EnterCall => {
             session.press_join();
@@ -174,6 +175,7 @@ fn word(locale: Locale, command: SlashCommand) -> &'static str {
         SlashCommand::Unmute => td_string!(locale, slash.unmute),
         SlashCommand::Camera => td_string!(locale, slash.camera),
         SlashCommand::Screen => td_string!(locale, slash.screen),
+        SlashCommand::Settings => td_string!(locale, slash.settings),
         SlashCommand::Muteall => td_string!(locale, slash.muteall),
         SlashCommand::Rename => td_string!(locale, slash.rename),
         SlashCommand::Role => td_string!(locale, slash.role),
@@ -200,6 +202,7 @@ fn about(locale: Locale, command: SlashCommand) -> &'static str {
         SlashCommand::Unmute => td_string!(locale, slash.unmute_about),
         SlashCommand::Camera => td_string!(locale, slash.camera_about),
         SlashCommand::Screen => td_string!(locale, slash.screen_about),
+        SlashCommand::Settings => td_string!(locale, slash.settings_about),
         SlashCommand::Muteall => td_string!(locale, slash.muteall_about),
         SlashCommand::Rename => td_string!(locale, slash.rename_about),
         SlashCommand::Role => td_string!(locale, slash.role_about),

@@ -3,8 +3,7 @@
 
 use crate::components::hosts::lobby::LobbySoundSwitch;
 use crate::components::hosts::room_settings::change;
-use crate::components::hosts::switch::Switch;
-use crate::components::{ErasedShow, PasswordField, TimeZone};
+use crate::components::{ErasedShow, PasswordField, Switch, TimeZone};
 use crate::i18n::*;
 use crate::protocol::{
     Access, ClientMessage, ErrorCode, MAX_CAPACITY, MAX_RETENTION_DAYS, RoomPassword, RoomSettings,

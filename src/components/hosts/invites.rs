@@ -523,7 +523,7 @@ struct MadeFile {
     address: RwSignal<Option<String>>,
     /// The file, whose address ends when it is dropped.
     #[cfg(feature = "hydrate")]
-    file: StoredValue<Option<crate::browser::dom::share::TextFile>, LocalStorage>,
+    file: StoredValue<Option<crate::browser::dom::share::PageFile>, LocalStorage>,
 }
 
 impl MadeFile {
@@ -540,7 +540,7 @@ impl MadeFile {
     fn make(self, text: &str, media_type: &str) {
         #[cfg(feature = "hydrate")]
         {
-            let file = crate::browser::dom::share::TextFile::new(text, media_type);
+            let file = crate::browser::dom::share::PageFile::new(text, media_type);
             let address = file.as_ref().map(|file| file.address().to_owned());
             self.file.set_value(file);
             self.address.set(address);

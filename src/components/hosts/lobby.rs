@@ -1,8 +1,7 @@
 //! The lobby as hosts see it: who waits, and the buttons that decide about them.
 
 use crate::components::hosts::PersonMenus;
-use crate::components::hosts::switch::Switch;
-use crate::components::{Avatar, ErasedShow};
+use crate::components::{Avatar, ErasedShow, Switch};
 use crate::i18n::*;
 use crate::protocol::{Action, ClientMessage, Knock};
 use crate::session::Session;
@@ -47,7 +46,8 @@ impl LobbySound {
     fn play(self) {
         #[cfg(feature = "hydrate")]
         if self.0.get_untracked() {
-            crate::browser::dom::chime::play();
+            use crate::browser::dom::chime::{Tone, play};
+            play(Tone::Lobby);
         }
     }
 }

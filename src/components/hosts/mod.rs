@@ -9,7 +9,6 @@ mod person_menu;
 mod refused;
 mod role;
 mod room_settings;
-mod switch;
 
 pub use invites::InvitePeople;
 pub use lobby::{LobbyBell, LobbySound, WaitingBadge, WaitingPeople, show_people_name};

@@ -6,8 +6,7 @@ use crate::components::hosts::access::AccessSettings;
 use crate::components::hosts::confirm::Confirm;
 use crate::components::hosts::invites::InviteSettings;
 use crate::components::hosts::role::role_name;
-use crate::components::hosts::switch::Switch;
-use crate::components::{CopyButton, ErasedShow, Icon, IconName, TimeZone};
+use crate::components::{CopyButton, ErasedShow, Icon, IconName, Switch, TimeZone};
 use crate::i18n::*;
 use crate::protocol::{
     Action, Ban, ClientMessage, Feature, MAX_ANNOUNCEMENT_CHARS, Role, SettingsChange, Source,

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 /// A setting that is on or off. It shows the setting, which a press asks to change: the server may
 /// refuse it.
 #[component]
-pub(super) fn Switch(
+pub fn Switch(
     /// Value of the element's `id`.
     id: &'static str,
     /// Visible label of the setting.
