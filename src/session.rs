@@ -201,9 +201,9 @@ macro_rules! controller_methods {
     };
 }
 controller_methods! {
-    /// Sends a message with the files that have arrived, optionally as a reply to `reply_to`. It is
-    /// shown as pending until the server confirms it.
-    send_chat(text: ChatText, reply_to: Option<MessageId>);
+    /// Sends a message with the files that have arrived, optionally as a reply to `reply_to`, with the
+    /// people whom the author chose for mentions. It is shown as pending until the server confirms it.
+    send_chat(text: ChatText, reply_to: Option<MessageId>, mentions: Vec<ParticipantId>);
     /// Tries to upload a file again.
     retry_upload(key: UploadKey);
     /// Removes a file from the next message.

@@ -388,6 +388,7 @@ pub(super) async fn post_message(
         files: uploaded
             .as_ref()
             .map_or_else(Vec::new, |form| form.files.clone()),
+        mentions: Vec::new(),
     };
     let network = ban_network(request::client_address().0);
     let posted = match uploaded.and_then(|form| form.refused) {

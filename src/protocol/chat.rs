@@ -1,8 +1,8 @@
 //! Chat messages, their edits and their reactions.
 
 use super::{
-    Attachment, ChatText, FileId, Mark, MessageId, NameError, ParticipantId, Person,
-    names::presentable,
+    Attachment, ChatText, FileId, Mark, MarkKind, MessageId, NameError, Nickname, ParticipantId,
+    Person, names::presentable,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,9 @@ pub const HISTORY_PAGE: u32 = 50;
 pub const MAX_HISTORY_PAGE: u32 = 200;
 /// Most reactions of one message, counted as pairs of a participant and an emoji.
 pub const MAX_REACTIONS: usize = 200;
+
+/// Most mentions of one message.
+pub const MAX_MENTIONS: usize = 20;
 
 /// Most pinned messages of a room.
 pub const MAX_PINS: u32 = 3;
@@ -37,6 +40,20 @@ pub struct ChatDraft<T = ChatText> {
     /// [`super::MAX_MESSAGE_FILES`]. With files the text may be empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileId>,
+    /// The people whom the author chose for `@nickname`, in the order of the text, for nicknames that
+    /// several people have. The server finds the others by the text; those after the first
+    /// [`MAX_MENTIONS`] are ignored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<ParticipantId>,
+}
+
+/// Somebody whom a message mentions, with the nickname at the time of sending.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mention {
+    /// Id of the person.
+    pub id: ParticipantId,
+    /// The nickname that stands in the text.
+    pub nickname: Nickname,
 }
 
 impl ChatDraft<String> {
@@ -54,6 +71,7 @@ impl ChatDraft<String> {
             text,
             reply_to: self.reply_to,
             files: self.files,
+            mentions: self.mentions,
         })
     }
 }
@@ -66,6 +84,7 @@ impl From<ChatDraft> for ChatDraft<String> {
             text: draft.text.to_string(),
             reply_to: draft.reply_to,
             files: draft.files,
+            mentions: draft.mentions,
         }
     }
 }
@@ -200,6 +219,25 @@ impl ChatMessage {
             }),
         }
         self.reactions.retain(|reaction| !reaction.by.is_empty());
+    }
+
+    /// The message with these mentions among its marks.
+    #[cfg(feature = "ssr")]
+    pub fn with_mentions(mut self, mentions: &[Mention]) -> Self {
+        if let Some(text) = &self.text {
+            super::text::mentions::add(text.as_str(), &mut self.marks, mentions);
+        }
+        self
+    }
+
+    /// The people whom the message mentions.
+    pub fn mentions(&self) -> impl Iterator<Item = &ParticipantId> {
+        self.marks.iter().filter_map(|mark| {
+            let MarkKind::Mention(id) = &mark.kind else {
+                return None;
+            };
+            Some(id)
+        })
     }
 
     /// Whether the author or a host has deleted the message.

@@ -389,6 +389,7 @@ mod tests {
                 text: "t".into(),
                 reply_to: None,
                 files: Vec::new(),
+                mentions: Vec::new(),
             }),
             ClientMessage::Edit {
                 id: MessageId(uuid::Uuid::nil()),

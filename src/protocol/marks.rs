@@ -5,6 +5,7 @@
 //! Marks are sorted by their start, outer ones first, and each lies within the one that it starts in.
 //! What is typed only for the form (`**`, `> `) is a mark of its own, [`MarkKind::Syntax`].
 
+use super::ParticipantId;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{IgnoredAny, SeqAccess, Visitor},
@@ -49,6 +50,8 @@ pub enum MarkKind {
     Item,
     /// A link, and its target: an `http`, `https` or `mailto` address.
     Link(String),
+    /// The nickname of somebody in the room, with `@` before it, and the id of the person.
+    Mention(ParticipantId),
     /// A kind of a later version: the range is shown like the text around it.
     Unknown,
 }
@@ -68,6 +71,7 @@ impl MarkKind {
             Self::OrderedList(_) => "ordered_list",
             Self::Item => "item",
             Self::Link(_) => "link",
+            Self::Mention(_) => "mention",
             Self::Unknown => "unknown",
         }
     }
@@ -86,6 +90,7 @@ impl MarkKind {
             "ordered_list" => Self::OrderedList(detail.parse().unwrap_or(1)),
             "item" => Self::Item,
             "link" => Self::Link(detail),
+            "mention" => Self::Mention(ParticipantId::from_stored(&detail)),
             _ => Self::Unknown,
         }
     }
@@ -95,6 +100,7 @@ impl MarkKind {
         match self {
             Self::OrderedList(first) => Some(first.to_string()),
             Self::Link(target) => Some(target.clone()),
+            Self::Mention(id) => Some(id.as_str().to_owned()),
             Self::Syntax
             | Self::Bold
             | Self::Italic
@@ -111,12 +117,32 @@ impl MarkKind {
     /// Whether addresses in the range are links by themselves: not in a link, and not in code.
     pub fn has_addresses(&self) -> bool {
         match self {
-            Self::Code | Self::CodeBlock | Self::Link(_) => false,
+            Self::Code | Self::CodeBlock | Self::Link(_) | Self::Mention(_) => false,
             Self::Syntax
             | Self::Bold
             | Self::Italic
             | Self::Strike
             | Self::Quote
+            | Self::List
+            | Self::OrderedList(_)
+            | Self::Item
+            | Self::Unknown => true,
+        }
+    }
+
+    /// Whether the range may hold mentions: not code, a link, or words of somebody else.
+    #[cfg(feature = "ssr")]
+    pub fn has_mentions(&self) -> bool {
+        match self {
+            Self::Syntax
+            | Self::Code
+            | Self::CodeBlock
+            | Self::Quote
+            | Self::Link(_)
+            | Self::Mention(_) => false,
+            Self::Bold
+            | Self::Italic
+            | Self::Strike
             | Self::List
             | Self::OrderedList(_)
             | Self::Item
@@ -134,6 +160,7 @@ impl MarkKind {
             | Self::Strike
             | Self::Code
             | Self::Link(_)
+            | Self::Mention(_)
             | Self::Unknown => false,
         }
     }
@@ -285,11 +312,12 @@ mod tests {
             mark(0, 9, MarkKind::Bold),
             mark(1, 2, MarkKind::Link("https://a.example".to_owned())),
             mark(3, 4, MarkKind::OrderedList(7)),
+            mark(5, 9, MarkKind::Mention(ParticipantId::from_stored("p_1"))),
         ];
         let json = serde_json::to_string(&marks).expect("serialises");
         assert_eq!(
             json,
-            r#"[[0,9,"bold"],[1,2,"link","https://a.example"],[3,4,"ordered_list","7"]]"#
+            r#"[[0,9,"bold"],[1,2,"link","https://a.example"],[3,4,"ordered_list","7"],[5,9,"mention","p_1"]]"#
         );
         let read: Vec<Mark> = serde_json::from_str(&json).expect("decodes");
         assert_eq!(read, marks);

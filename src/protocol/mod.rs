@@ -63,8 +63,8 @@ pub use call::{
     CallPerson, Candidate, Devices, IceServer, Leg, MAX_CANDIDATE_BYTES, MAX_SDP_BYTES, Signal,
 };
 pub use chat::{
-    ChatDraft, ChatMessage, Emoji, HISTORY_PAGE, MAX_HISTORY_PAGE, MAX_PINS, MAX_REACTIONS, Pin,
-    Reaction, Seq,
+    ChatDraft, ChatMessage, Emoji, HISTORY_PAGE, MAX_HISTORY_PAGE, MAX_MENTIONS, MAX_PINS,
+    MAX_REACTIONS, Mention, Pin, Reaction, Seq,
 };
 pub use client::{
     ClientMessage, Decoded, JoinRequest, MessageType, Resume, TYPING_EVERY_MS, TYPING_LASTS_MS,

@@ -178,6 +178,8 @@ pub const ENVELOPE_BYTES: usize = 384;
 /// Bytes of a file of a message as JSON: two names of 255 bytes, one of them percent-encoded, and the
 /// rest.
 pub const ATTACHMENT_BYTES: usize = 1536;
+/// Bytes of the mark of a mention as JSON.
+pub const MENTION_BYTES: usize = 64;
 /// Bytes of the reactions of one message, which the broadcast of an edit repeats: 200 reactions.
 pub const REACTIONS_BYTES: usize = 24 * 1024;
 /// Broadcast changes of one member: nickname, devices, entering the call. More are refused; no user

@@ -21,7 +21,7 @@ pub struct AlertSettings {
     pub notifications: bool,
     /// Whether it plays a sound.
     pub sounds: bool,
-    /// Whether it does so for replies to this participant only.
+    /// Whether it does so for replies to this participant and mentions of them only.
     pub only_for_me: bool,
 }
 
@@ -55,7 +55,7 @@ impl AlertSettings {
 /// Whether a page may show notifications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
-    /// It may.
+    /// The page may show them.
     Granted,
     /// The browser has not asked, or the question was closed.
     Unanswered,
@@ -96,10 +96,12 @@ pub struct AlertContext<'a> {
 }
 
 impl AlertContext<'_> {
-    /// Whether a message is meant for this participant: a reply to a message of theirs.
+    /// Whether a message is meant for this participant: a mention of them, or a reply to a message of
+    /// theirs.
     fn is_for_me(&self, message: &ChatMessage) -> bool {
         let replied = message.reply_to.and_then(|id| self.log.message(id));
         replied.is_some_and(|replied| self.people.is_me(&replied.from.id))
+            || message.mentions().any(|id| self.people.is_me(id))
     }
 }
 
@@ -149,7 +151,10 @@ impl Alerts {
         let text = files::one_line(message).filter(|_| settings.notifications);
         let text = text.filter(|_| {
             // A message for me is not lost among messages for everybody.
-            is_due(&mut self.notified_ms[usize::from(is_for_me)], context.now_ms)
+            is_due(
+                &mut self.notified_ms[usize::from(is_for_me)],
+                context.now_ms,
+            )
         });
         Alert {
             notification: text.map(|text| (message.from.nickname.clone(), short(&text))),
@@ -178,9 +183,9 @@ fn short(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::ServerMessage;
+    use crate::protocol::{Mark, MarkKind, ServerMessage};
     use crate::state::RoomState;
-    use crate::state::tests::{id, joined, message_by};
+    use crate::state::tests::{id, joined, message_by, person};
 
     const ALL: AlertSettings = AlertSettings {
         notifications: true,
@@ -253,6 +258,19 @@ mod tests {
         }
     }
 
+    /// A message of Ben that mentions somebody.
+    fn mentioning(seq: u64, name: &str) -> ChatMessage {
+        let mention = Mark {
+            start: 0,
+            end: 1,
+            kind: MarkKind::Mention(person(name).id),
+        };
+        ChatMessage {
+            marks: vec![mention],
+            ..message_by(seq, "Ben")
+        }
+    }
+
     #[test]
     fn a_new_message_alerts_once_and_only_while_the_page_is_away() {
         let mut page = Page::new(ALL);
@@ -293,12 +311,15 @@ mod tests {
     }
 
     #[test]
-    fn only_replies_to_me_alert_if_that_is_chosen() {
+    fn only_replies_to_me_and_mentions_of_me_alert_if_that_is_chosen() {
         let mut page = Page::new(FOR_ME);
         assert_eq!(page.receives(message_by(3, "Ben")), Alert::default());
         assert_eq!(page.receives(reply(4, "Ben", 2)), Alert::default());
         assert_eq!(page.receives(reply(5, "Ben", 99)), Alert::default());
         assert_eq!(page.receives(reply(6, "Ben", 1)), all("text 6"));
+        page.now_ms = 5_000.0;
+        assert_eq!(page.receives(mentioning(7, "Ben")), Alert::default());
+        assert_eq!(page.receives(mentioning(8, "Ann")), all("text 8"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod files;
 pub mod invites;
 pub mod layers;
 pub mod log;
+pub mod mention;
 pub mod migration;
 pub mod minify_sdp;
 pub mod moderation;

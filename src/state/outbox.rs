@@ -75,6 +75,7 @@ mod tests {
                     text: text.clone(),
                     reply_to: None,
                     files: Vec::new(),
+                    mentions: Vec::new(),
                 },
                 refused: None,
                 files: Vec::new(),

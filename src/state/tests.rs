@@ -28,6 +28,7 @@ fn draft(id: MessageId, text: ChatText) -> ChatDraft {
         text,
         reply_to,
         files: Vec::new(),
+        mentions: Vec::new(),
     }
 }
 

@@ -24,6 +24,7 @@ fn message(text: &str) -> NewMessage {
             Nickname::parse("Ann").expect("valid"),
         ),
         at: 1,
+        mentions: Vec::new(),
     }
 }
 

@@ -65,6 +65,7 @@ async fn dashboard_and_alerts_name_only_metrics_that_a_server_exposes() {
         text,
         reply_to,
         files: Vec::new(),
+        mentions: Vec::new(),
     }))
     .await;
     ann.wait_for_refusal().await;

@@ -37,6 +37,7 @@ async fn a_room_is_exported_as_json_and_as_markdown() {
         text,
         reply_to,
         files: Vec::new(),
+        mentions: Vec::new(),
     }))
     .await;
     ann.wait_for_chat("회의록").await;

@@ -117,6 +117,7 @@ async fn a_slow_database_delays_and_keeps_the_order() {
                 text,
                 reply_to,
                 files: Vec::new(),
+                mentions: Vec::new(),
             });
             ann.send(&chat).await;
         }

@@ -49,6 +49,7 @@ async fn a_message_that_cannot_be_stored_is_refused_and_not_broadcast() {
             text,
             reply_to: None,
             files: Vec::new(),
+            mentions: Vec::new(),
         },
     ))
     .await;

@@ -77,6 +77,7 @@ fn largest_bursts(victim: &ParticipantId, known: MessageId) -> Vec<ClientMessage
             text: longest.clone(),
             reply_to: None,
             files: Vec::new(),
+            mentions: Vec::new(),
         }));
         let id = known;
         all.extend((number % 4 == 0).then(|| ClientMessage::Edit {

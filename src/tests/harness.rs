@@ -474,6 +474,7 @@ pub fn draft(text: &str) -> ChatDraft {
         text: ChatText::parse(text).expect("valid"),
         reply_to: None,
         files: Vec::new(),
+        mentions: Vec::new(),
     }
 }
 
@@ -620,6 +621,7 @@ impl Client {
             text: text.to_owned(),
             reply_to: None,
             files: Vec::new(),
+            mentions: Vec::new(),
         }))
         .await;
         self.wait_for(|message| match message {
@@ -642,6 +644,7 @@ impl Client {
             text: text.to_owned(),
             reply_to: None,
             files,
+            mentions: Vec::new(),
         }))
         .await;
         self.wait_for(|message| match message {

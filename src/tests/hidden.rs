@@ -68,6 +68,7 @@ async fn store_hidden(app: &TestApp, room: &str, admitted: Vec<ParticipantId>) -
         draft: draft(SECRET),
         from: Person::new(participant_id(&new_session_token()), nickname),
         at: 1,
+        mentions: Vec::new(),
     };
     let stored = app.context.store.append(&name(room), message).await;
     stored.expect("stored");

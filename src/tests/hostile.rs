@@ -106,6 +106,7 @@ async fn messages_before_join_are_refused() {
         text: "hi".to_owned(),
         reply_to: None,
         files: Vec::new(),
+        mentions: Vec::new(),
     }))
     .await;
     assert_eq!(
@@ -222,6 +223,7 @@ async fn forty_messages_at_once_are_accepted_and_more_are_refused_by_their_id() 
             text: "x".to_owned(),
             reply_to: None,
             files: Vec::new(),
+            mentions: Vec::new(),
         }))
         .await;
     }

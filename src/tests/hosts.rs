@@ -145,6 +145,7 @@ async fn a_room_that_was_stored_without_a_host_has_none() {
                     crate::protocol::Nickname::parse("Old").expect("valid"),
                 ),
                 at: 1,
+                mentions: Vec::new(),
             },
         )
         .await

@@ -52,6 +52,7 @@ fn chat(text: &str) -> ClientMessage {
         text: text.to_owned(),
         reply_to: None,
         files: Vec::new(),
+        mentions: Vec::new(),
     })
 }
 

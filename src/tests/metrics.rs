@@ -17,6 +17,7 @@ async fn joins_refusals_commits_and_requests_are_counted_under_their_names() {
         text,
         reply_to,
         files: Vec::new(),
+        mentions: Vec::new(),
     }))
     .await;
     ann.wait_for_refusal().await;

@@ -33,6 +33,7 @@ mod limits;
 mod listener;
 mod marks;
 mod media;
+mod mentions;
 mod metrics;
 mod networks;
 mod pages;

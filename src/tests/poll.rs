@@ -210,6 +210,7 @@ async fn a_client_that_does_not_poll_is_closed_with_4408() {
                 text,
                 reply_to,
                 files: Vec::new(),
+                mentions: Vec::new(),
             });
             talker.send(&chat).await;
             let received = talker.received_so_far().await;

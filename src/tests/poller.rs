@@ -256,5 +256,6 @@ pub fn chat(id: MessageId, text: &str) -> ClientMessage {
         text: text.to_owned(),
         reply_to: None,
         files: Vec::new(),
+        mentions: Vec::new(),
     })
 }

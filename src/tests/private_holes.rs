@@ -35,6 +35,7 @@ fn messages(host: &Client) -> Vec<ClientMessage> {
             text: "hello".to_owned(),
             reply_to: None,
             files: Vec::new(),
+            mentions: Vec::new(),
         })),
         MessageType::Edit => Some(ClientMessage::Edit {
             id,

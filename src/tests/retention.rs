@@ -33,6 +33,7 @@ async fn store_message(app: &TestApp, room: &str, days: u64, text: &str) -> Seq 
             Nickname::parse("Ann").expect("valid"),
         ),
         at: i64::try_from(since.as_millis()).expect("fits"),
+        mentions: Vec::new(),
     };
     let stored = app.context.store.append(&name(room), message).await;
     stored.expect("stored").message.seq

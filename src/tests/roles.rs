@@ -151,7 +151,7 @@ fn rows(kind: MessageType) -> Vec<Row> {
                 ClientMessage::Chat(ChatDraft {
                     id: new_id(),
                     text: "hello".to_owned(),
-                    reply_to: None, files: Vec::new() })
+                    reply_to: None, files: Vec::new(), mentions: Vec::new() })
             }),
         ),
         MessageType::Edit => own(

@@ -186,6 +186,7 @@ async fn an_invalid_message_is_refused_by_its_id() {
             text: text.to_owned(),
             reply_to: None,
             files: Vec::new(),
+            mentions: Vec::new(),
         }))
         .await;
         assert_eq!(ann.wait_for_refusal().await, (code, Some(id)));

@@ -27,6 +27,7 @@ async fn fill(app: &TestApp, room: &str, count: usize) {
         draft: draft(&format!("the thing {number} is a quick brown fox")),
         from: from.clone(),
         at: 1,
+        mentions: Vec::new(),
     };
     for start in (0..count).step_by(500) {
         let stored = (start..count.min(start + 500)).map(message);
@@ -141,6 +142,7 @@ async fn a_search_beyond_its_time_limit_says_so_on_the_page() {
         draft: draft(&text),
         from: from.clone(),
         at: 1,
+        mentions: Vec::new(),
     };
     let stored = (0..1_000).map(|_| app.context.store.append(&room, message()));
     for row in futures::future::join_all(stored).await {

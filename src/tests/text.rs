@@ -40,6 +40,7 @@ async fn quotes_and_search_results_of_look_alikes_are_tagged() {
         text: "no, the real one".to_owned(),
         reply_to: Some(id),
         files: Vec::new(),
+        mentions: Vec::new(),
     });
     other.send(&answer).await;
     other.wait_for_chat("no, the real one").await;
@@ -104,6 +105,7 @@ async fn invisible_text_is_refused_as_name_and_message() {
             text: "\u{E0020}\u{115F}".to_owned(),
             reply_to: None,
             files: Vec::new(),
+            mentions: Vec::new(),
         }))
         .await;
     assert_eq!(

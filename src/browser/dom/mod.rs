@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod announcer;
+pub mod caret;
 pub mod chime;
 pub mod clipboard;
 pub mod clock;

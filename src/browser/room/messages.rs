@@ -21,7 +21,12 @@ const OUTBOX_PAUSE: Duration = Duration::from_millis(300);
 impl RoomController {
     /// Sends a message with the files that have arrived: it is shown as pending until the server
     /// confirms it.
-    pub fn send_chat(&self, text: ChatText, reply_to: Option<MessageId>) {
+    pub fn send_chat(
+        &self,
+        text: ChatText,
+        reply_to: Option<MessageId>,
+        mentions: Vec<ParticipantId>,
+    ) {
         let id = MessageId(uuid::Uuid::now_v7());
         let files = self.take_uploads(id);
         if text.as_str().is_empty() && files.is_empty() {
@@ -32,6 +37,7 @@ impl RoomController {
             text,
             reply_to,
             files: files.iter().map(|file| file.id.clone()).collect(),
+            mentions,
         };
         self.state.log().update(|log| log.send(draft, files));
         self.state.read_marker().update(|marker| marker.mark = None);

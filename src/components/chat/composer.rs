@@ -7,17 +7,20 @@
 use crate::api::PostMessage;
 use crate::components::chat::ReplyTarget;
 use crate::components::chat::attach::{AttachButton, FileChooser, FilesToSend};
+use crate::components::chat::mention;
 use crate::components::chat::quote::QuoteView;
 use crate::components::chat::settings::ChatSettings;
 use crate::components::chat::slash;
 use crate::components::chat::suggestions::{
-    SUGGESTIONS_ID, Suggestion, SuggestionKey, SuggestionList, Suggestions,
+    SUGGESTIONS_ID, Suggestion, SuggestionKey, SuggestionList, Suggestions, is_composing,
 };
 use crate::components::hosts::RefusedRequest;
 use crate::components::{ErasedShow, Icon, IconName, WithoutScriptField, refused_text};
 use crate::i18n::*;
 use crate::paths::address;
-use crate::protocol::{Action, ChatText, MAX_CHAT_CHARS, MAX_MESSAGE_FILES, NameError};
+use crate::protocol::{
+    Action, ChatText, MAX_CHAT_CHARS, MAX_MENTIONS, MAX_MESSAGE_FILES, NameError, ParticipantId,
+};
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
 use crate::state::duplicate_names::DuplicateNames;
@@ -30,9 +33,6 @@ use leptos::html::Textarea;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_router::hooks::{use_navigate, use_query_map};
-
-/// `KeyboardEvent.keyCode` while an input method is composing (UI Events 7.3).
-const COMPOSING_KEY_CODE: u32 = 229;
 
 /// The form of the room in the context.
 #[component]
@@ -61,16 +61,23 @@ pub fn Composer() -> impl IntoView {
     let uploads = session.uploads;
     let chooser = FileChooser::new(session);
     let waits = Memo::new(move |_| uploads.with(|uploads| uploads.sends));
+    // The people of the mentions that were taken from the list.
+    let mentioned = StoredValue::new(Vec::<ParticipantId>::new());
     let suggest = move |typed: &str| {
-        suggestions.show(slash::suggested(
-            session,
-            i18n.get_locale_untracked(),
-            typed,
-        ));
+        let people = mention::suggested(session, typed, caret(area));
+        suggestions.show(match people.is_empty() {
+            true => slash::suggested(session, i18n.get_locale_untracked(), typed),
+            false => people,
+        });
     };
     let take = move |taken: Suggestion| {
-        if let Some(area) = area.get_untracked() {
-            area.set_value(&taken.text);
+        if let Some(field) = area.get_untracked() {
+            field.set_value(&taken.text);
+            keep_draft(session, &taken.text);
+            if let Some((person, caret)) = taken.mention {
+                move_caret(area, caret);
+                mentioned.update_value(|mentioned| mentioned.push(person));
+            }
             suggest(&taken.text);
         }
     };
@@ -121,7 +128,11 @@ pub fn Composer() -> impl IntoView {
                 uploads.update(|uploads| uploads.sends = true);
             }
             (Ok(text), Readiness::NoFiles | Readiness::Ready) => {
-                session.send_chat(text, replying.get_untracked());
+                let mut people = mentioned
+                    .try_update_value(std::mem::take)
+                    .unwrap_or_default();
+                people.truncate(MAX_MENTIONS);
+                session.send_chat(text, replying.get_untracked(), people);
                 replying.set(None);
                 area.set_value("");
                 keep_draft(session, "");
@@ -196,7 +207,12 @@ pub fn Composer() -> impl IntoView {
     });
     let offered = move || {
         let count = suggestions.count();
-        (count > 0).then(|| td_string!(i18n.get_locale(), slash.offered, count = count).to_string())
+        let locale = i18n.get_locale();
+        (count > 0).then(|| match (suggestions.are_people(), count) {
+            (false, _) => td_string!(locale, slash.offered, count = count).to_string(),
+            (true, 1) => td_string!(locale, chat.offered_one).to_owned(),
+            (true, _) => td_string!(locale, chat.offered, count = count).to_string(),
+        })
     };
     view! {
         <form class="composer" method="post" action=address(PostMessage::url()) on:submit=on_submit>
@@ -207,7 +223,10 @@ pub fn Composer() -> impl IntoView {
             <FilesToSend focus />
             <SuggestionList
                 suggestions
-                name=words!(i18n, slash.commands)
+                name=Signal::derive(move || match suggestions.are_people() {
+                    true => t_string!(i18n, chat.people).to_owned(),
+                    false => t_string!(i18n, slash.commands).to_owned(),
+                })
                 take=Callback::new(take)
             />
             <p class="visually-hidden" role="status">
@@ -273,6 +292,28 @@ pub fn Composer() -> impl IntoView {
             </button>
         </form>
     }
+}
+
+/// The caret of the field; `None` while a part of the text is selected.
+fn caret(area: NodeRef<Textarea>) -> Option<u32> {
+    let field = area.get_untracked()?;
+    #[cfg(feature = "hydrate")]
+    return crate::browser::dom::caret::of(&field);
+    #[cfg(not(feature = "hydrate"))]
+    {
+        let _ = field;
+        None
+    }
+}
+
+/// Moves the caret of the field.
+fn move_caret(area: NodeRef<Textarea>, caret: u32) {
+    #[cfg(feature = "hydrate")]
+    if let Some(area) = area.get_untracked() {
+        crate::browser::dom::caret::set(&area, caret);
+    }
+    #[cfg(not(feature = "hydrate"))]
+    let _ = (area, caret);
 }
 
 /// Puts the text of this tab before the reload into an empty composer.
@@ -351,8 +392,7 @@ fn ReplyingTo() -> impl IntoView {
 
 /// Whether a key press sends the message.
 pub(super) fn sends(event: &KeyboardEvent) -> bool {
-    let composing = event.is_composing() || event.key_code() == COMPOSING_KEY_CODE;
-    event.key() == "Enter" && !event.shift_key() && !composing
+    event.key() == "Enter" && !event.shift_key() && !is_composing(event)
 }
 
 /// Why a text was not sent.

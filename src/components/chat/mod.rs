@@ -6,6 +6,7 @@ mod attach;
 mod composer;
 mod files;
 mod log;
+mod mention;
 mod message;
 mod notice;
 mod pins;

@@ -57,6 +57,7 @@ pub fn suggested(session: Session, locale: Locale, typed: &str) -> Vec<Suggestio
                 text: format!("/{}{space}", word(locale, command)),
                 label: usage(locale, command),
                 about: about(locale, command).to_owned(),
+                mention: None,
             }
         })
         .collect()

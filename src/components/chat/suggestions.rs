@@ -1,8 +1,12 @@
 //! Suggestions above the composer: a list box that the text field controls (WAI-ARIA 1.2,
 //! `aria-activedescendant`). The focus stays in the text field.
 
+use crate::protocol::ParticipantId;
 use leptos::ev::KeyboardEvent;
 use leptos::prelude::*;
+
+/// `KeyboardEvent.keyCode` while an input method is composing (UI Events 7.3).
+const COMPOSING_KEY_CODE: u32 = 229;
 
 /// Id of the list, for `aria-controls`.
 pub const SUGGESTIONS_ID: &str = "composer-suggestions";
@@ -19,6 +23,9 @@ pub struct Suggestion {
     pub label: String,
     /// What is shown beside it.
     pub about: String,
+    /// The person whom it mentions, and where the caret is once it is taken, in UTF-16 code units;
+    /// `None` for a command.
+    pub mention: Option<(ParticipantId, u32)>,
 }
 
 /// The suggestions of one composer.
@@ -66,6 +73,12 @@ impl Suggestions {
         self.shown.read().len()
     }
 
+    /// Whether the suggestions are people, not commands.
+    pub fn are_people(self) -> bool {
+        let shown = self.shown.read();
+        shown.first().is_some_and(|first| first.mention.is_some())
+    }
+
     /// Id of the active suggestion, for `aria-activedescendant`.
     pub fn active_id(self) -> Option<String> {
         let active = self.active.get();
@@ -75,7 +88,7 @@ impl Suggestions {
     /// Handles a key of the text field, which holds `typed`.
     pub fn on_key(self, event: &KeyboardEvent, typed: &str) -> SuggestionKey {
         let count = self.shown.read_untracked().len();
-        if count == 0 || event.is_composing() {
+        if count == 0 || is_composing(event) {
             return SuggestionKey::Other;
         }
         let active = self.active.get_untracked();
@@ -92,12 +105,20 @@ impl Suggestions {
             }
             "Enter" | "Tab" if !event.shift_key() => {
                 let taken = self.shown.read_untracked().get(active).cloned();
-                let taken = taken.filter(|taken| taken.text.trim_end() != typed.trim_end());
+                // A command that is typed in full is done; a person is always chosen.
+                let taken = taken.filter(|taken| {
+                    taken.mention.is_some() || taken.text.trim_end() != typed.trim_end()
+                });
                 taken.map_or(SuggestionKey::Other, SuggestionKey::Taken)
             }
             _ => SuggestionKey::Other,
         }
     }
+}
+
+/// Whether a key belongs to the composition of an input method.
+pub fn is_composing(event: &KeyboardEvent) -> bool {
+    event.is_composing() || event.key_code() == COMPOSING_KEY_CODE
 }
 
 /// Id of a suggestion.
@@ -139,7 +160,7 @@ pub fn SuggestionList(
                         take.run(suggestion.clone());
                     }
                 >
-                    <span class="suggestion__label">{label}</span>
+                    <bdi class="suggestion__label">{label}</bdi>
                     <span class="suggestion__about">{about}</span>
                 </li>
             }

@@ -2,7 +2,9 @@
 
 use crate::i18n::*;
 use crate::protocol::text::links::{Piece, pieces};
-use crate::protocol::{Mark, MarkKind, Node, nodes};
+use crate::protocol::{Mark, MarkKind, Node, ParticipantId, nodes};
+use crate::session::Session;
+use crate::state::RoomStateStoreFields;
 use leptos::prelude::*;
 use percent_encoding::percent_decode_str;
 
@@ -75,6 +77,7 @@ fn draw(node: Node, linked: bool) -> AnyView {
         MarkKind::OrderedList(first) => view! { <ol start=first>{inside}</ol> }.into_any(),
         MarkKind::Item => view! { <li dir="auto">{inside}</li> }.into_any(),
         MarkKind::Link(target) => link(&target, inside.into_any(), "auto"),
+        MarkKind::Mention(id) => mention(id, inside.into_any()),
         MarkKind::Syntax | MarkKind::CodeBlock | MarkKind::Unknown => inside.into_any(),
     }
 }
@@ -94,6 +97,18 @@ fn link(target: &str, words: AnyView, dir: &'static str) -> AnyView {
         <a href=href dir=dir target="_blank" rel="noopener noreferrer nofollow ugc">
             {words}
         </a>
+    }
+    .into_any()
+}
+
+/// A mention, which stands out if it is of this participant.
+fn mention(id: ParticipantId, name: AnyView) -> AnyView {
+    let session = expect_context::<Session>();
+    let is_me = Memo::new(move |_| session.room.people().read().is_me(&id));
+    view! {
+        <mark class="mention" class:mention--me=is_me translate="no">
+            {name}
+        </mark>
     }
     .into_any()
 }

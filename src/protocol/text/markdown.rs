@@ -622,7 +622,7 @@ fn nest(elements: &mut Vec<Element>) {
 }
 
 /// The UTF-16 offset of each byte of a text, and of its end.
-fn utf16_offsets(text: &str) -> Vec<u32> {
+pub(super) fn utf16_offsets(text: &str) -> Vec<u32> {
     let mut offsets = Vec::with_capacity(text.len() + 1);
     let mut units = 0;
     for c in text.chars() {

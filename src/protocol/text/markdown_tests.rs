@@ -23,6 +23,8 @@ fn drawn(text: &str) -> String {
             MarkKind::OrderedList(first) => return (format!("ol {first}"), "ol"),
             MarkKind::Item => ("li", "li"),
             MarkKind::Link(target) => return (format!("a {target}"), "a"),
+            // People are found in the room, not by the parser.
+            MarkKind::Mention(_) => ("mention", "mention"),
         };
         (open.to_owned(), close)
     }

@@ -14,6 +14,7 @@
 //!   message isolates it (`<bdi>`, `dir="auto"`).
 //! * **Links** end where a reader sees them end ([`links`]).
 //! * **Markdown** becomes ranges of the text, on the server ([`marks`]).
+//! * **Mentions** (`@nickname`) become ranges, too ([`mentions`]).
 //! * **Emoji** are those that Unicode recommends for interchange ([`emoji`]).
 
 #[cfg(feature = "ssr")]
@@ -27,6 +28,8 @@ mod look;
 mod markdown;
 #[cfg(test)]
 mod markdown_tests;
+#[cfg(feature = "ssr")]
+pub mod mentions;
 #[cfg(test)]
 mod properties;
 

@@ -10,7 +10,7 @@ use super::{
     writer::PreparedMessage,
 };
 use crate::{
-    protocol::{ChatMessage, Epoch, RoomName, Seq},
+    protocol::{ChatMessage, Epoch, Mention, RoomName, Seq},
     server::{authority::Authority, files::UploadedFile},
 };
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -62,8 +62,10 @@ pub fn append(
     }
     let (room_id, seq) = next_place(transaction, room, known, epoch)?;
     allowance.stored_rooms += u64::from(known.is_none());
-    let mut message = ChatMessage::new(seq, new.from.clone(), new.draft.clone(), new.at);
-    if let Some(row) = insert(transaction, room_id, &message, files.len())? {
+    let message = ChatMessage::new(seq, new.from.clone(), new.draft.clone(), new.at);
+    let mut message = message.with_mentions(&new.mentions);
+    let extra = (files.len(), new.mentions.as_slice());
+    if let Some(row) = insert(transaction, room_id, &message, extra)? {
         message.files = files::insert(transaction, row, files)?;
         return Ok(Appended {
             message,
@@ -189,16 +191,16 @@ pub fn next_seq(transaction: &Transaction<'_>, room_id: i64) -> Result<Seq, Stor
     Ok(seq.unsigned_abs())
 }
 
-/// Inserts the row. Returns its row id, if the id of the message was new in the room.
+/// Inserts the row, with the number of its files. Returns its row id, if the id of the message was new in the room.
 fn insert(
     transaction: &Transaction<'_>,
     room_id: i64,
     message: &ChatMessage,
-    files: usize,
+    (files, mentions): (usize, &[Mention]),
 ) -> Result<Option<i64>, StoreError> {
     let query = "INSERT INTO messages
-        (room_id, seq, client_id, author, nickname, text, at, reply_to, files)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+        (room_id, seq, client_id, author, nickname, text, at, reply_to, files, mentions)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
         ON CONFLICT (room_id, client_id) DO NOTHING";
     let mut statement = transaction.prepare_cached(query)?;
     let inserted = statement.execute(params![
@@ -211,6 +213,7 @@ fn insert(
         message.at,
         message.reply_to.map(|id| id.0.into_bytes()),
         i64::try_from(files).unwrap_or(i64::MAX),
+        reader::mentions_text(mentions),
     ])?;
     Ok((inserted > 0).then(|| transaction.last_insert_rowid()))
 }

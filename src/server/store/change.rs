@@ -178,7 +178,7 @@ fn write(
         }
         Edit::Delete => {
             let query = "UPDATE messages
-                 SET text = '', edited_at = NULL, files = 0, pinned = 0 WHERE id = ?1";
+                 SET text = '', edited_at = NULL, files = 0, pinned = 0, mentions = '' WHERE id = ?1";
             transaction.prepare_cached(query)?.execute([id])?;
             for table in ["reactions", "files"] {
                 let query = format!("DELETE FROM {table} WHERE message_id = ?1");

@@ -306,6 +306,7 @@ mod tests {
             text,
             reply_to,
             files: Vec::new(),
+            mentions: Vec::new(),
         };
         ChatMessage::new(number, Person::new(id, nickname), draft, 0)
     }

@@ -21,12 +21,14 @@ fn message(text: &str) -> NewMessage {
             text: ChatText::parse(text).expect("valid"),
             reply_to: None,
             files: Vec::new(),
+            mentions: Vec::new(),
         },
         from: Person::new(
             participant_id(&new_session_token()),
             Nickname::parse("Ann").expect("valid"),
         ),
         at: 1,
+        mentions: Vec::new(),
     }
 }
 

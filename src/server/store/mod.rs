@@ -66,7 +66,7 @@ pub use status::{Cause, FailedCommit};
 pub use sweep::{Expired, Expiry, RoomRetention};
 pub use sweep_record::{SweepRecord, WaitingSweep, confirm_sweep};
 
-use crate::protocol::{ChatDraft, ChatMessage, Epoch, FileId, Person, RoomName, Seq};
+use crate::protocol::{ChatDraft, ChatMessage, Epoch, FileId, Mention, Person, RoomName, Seq};
 use crate::server::files::{ContentHash, FileKey, UploadLimits, Uploads};
 use crate::server::password_hasher::PasswordHash;
 use crate::server::{invites::InviteKey, limits::READERS, metrics::StoreMetrics};
@@ -116,6 +116,8 @@ pub struct NewMessage {
     pub from: Person,
     /// When the server received it, in milliseconds since the Unix epoch.
     pub at: i64,
+    /// The people whom it mentions.
+    pub mentions: Vec<Mention>,
 }
 
 /// A durable message.

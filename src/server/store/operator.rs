@@ -403,7 +403,9 @@ mod tests {
              DROP TRIGGER authority_counted; ALTER TABLE rooms DROP COLUMN authority;
              {};
              {};
+             {};
              PRAGMA user_version = {}",
+            schema::WITHOUT_MENTIONS,
             schema::WITHOUT_PINS,
             schema::WITHOUT_FILES,
             schema::OPERATOR_VERSION - 1

@@ -231,7 +231,8 @@ pub fn message_bytes(message: &NewMessage) -> u64 {
         message.from.nickname.as_str(),
         message.draft.text.as_str(),
     ];
-    texts.into_iter().map(bytes).sum::<u64>() + MESSAGE_BYTES
+    let mentions = reader::mentions_text(&message.mentions);
+    texts.into_iter().map(bytes).sum::<u64>() + bytes(&mentions) + MESSAGE_BYTES
 }
 
 /// The bytes that a new reaction adds to its room.
@@ -413,7 +414,7 @@ mod tests {
     fn recount(connection: &Connection) -> u64 {
         let query = "SELECT
             (SELECT coalesce(sum(160 + octet_length(author) + octet_length(nickname)
-                + octet_length(text)), 0) FROM messages)
+                + octet_length(text) + octet_length(mentions)), 0) FROM messages)
             + (SELECT coalesce(sum(64 + octet_length(emoji) + octet_length(author)), 0)
                 FROM reactions)
             + (SELECT coalesce(sum(256 + octet_length(name)), 0) FROM files)

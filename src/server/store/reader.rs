@@ -3,8 +3,8 @@
 
 use super::{Page, StoreError, files, lock::DataLock, schema};
 use crate::protocol::{
-    ChatMessage, ChatText, Emoji, Epoch, MAX_PINS, MessageId, Nickname, ParticipantId, Person,
-    Reaction, RoomName, Seq, text::marks,
+    ChatMessage, ChatText, Emoji, Epoch, MAX_PINS, Mention, MessageId, Nickname, ParticipantId,
+    Person, Reaction, RoomName, Seq, text::marks,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, types::ValueRef};
 use std::{
@@ -16,7 +16,15 @@ use tokio::sync::Semaphore;
 /// The columns of a message, under the names by which [`message`] reads them.
 pub const COLUMNS: &str = "messages.id AS id, messages.seq AS seq, client_id, author, nickname, \
                            messages.text AS text, at, reply_to, edited_at, changed, \
-                           messages.files AS file_count, pinned";
+                           messages.files AS file_count, pinned, mentions";
+
+/// The text of mentions as they are stored; empty for none.
+pub fn mentions_text(mentions: &[Mention]) -> String {
+    match mentions {
+        [] => String::new(),
+        mentions => serde_json::to_string(mentions).unwrap_or_default(),
+    }
+}
 
 /// A message without what has rows of its own.
 #[derive(Debug)]
@@ -290,6 +298,10 @@ pub fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
         changed: stored_number(row, "changed")?.unsigned_abs(),
         pinned: stored_number(row, "pinned")?.unsigned_abs(),
     };
+    // What cannot be read mentions nobody.
+    let mentions = stored_text(row, "mentions")?;
+    let mentions: Vec<Mention> = serde_json::from_str(&mentions).unwrap_or_default();
+    let message = message.with_mentions(&mentions);
     Ok(MessageRow {
         id,
         message,

@@ -195,6 +195,31 @@ pub(super) const WITHOUT_PINS: &str = "
     ALTER TABLE messages DROP COLUMN pinned
 ";
 
+/// The people whom a message mentions, as the JSON of [`crate::protocol::Mention`]s; empty for nobody.
+/// Triggers count its bytes.
+const MENTIONS: &str = "
+    ALTER TABLE messages ADD COLUMN mentions TEXT NOT NULL DEFAULT '';
+    CREATE TRIGGER mentions_counted AFTER INSERT ON messages WHEN new.mentions <> '' BEGIN
+        UPDATE rooms SET bytes = bytes + octet_length(new.mentions) WHERE id = new.room_id;
+    END;
+    CREATE TRIGGER mentions_recounted AFTER UPDATE OF mentions ON messages BEGIN
+        UPDATE rooms SET bytes = bytes + octet_length(new.mentions) - octet_length(old.mentions)
+        WHERE id = new.room_id;
+    END;
+    CREATE TRIGGER mentions_uncounted BEFORE DELETE ON messages WHEN old.mentions <> '' BEGIN
+        UPDATE rooms SET bytes = bytes - octet_length(old.mentions) WHERE id = old.room_id;
+    END;
+";
+
+/// Undoes [`MENTIONS`] in a database of any content.
+#[cfg(test)]
+pub(super) const WITHOUT_MENTIONS: &str = "
+    DROP TRIGGER mentions_counted;
+    DROP TRIGGER mentions_recounted;
+    DROP TRIGGER mentions_uncounted;
+    ALTER TABLE messages DROP COLUMN mentions
+";
+
 /// Who may do what in each room, as the JSON of [`crate::server::authority::Authority`]; empty for
 /// the default. A trigger counts its bytes.
 const AUTHORITY: &str = "
@@ -208,7 +233,7 @@ const AUTHORITY: &str = "
 
 /// The migrations. Each takes the database from the version that is its index to the next version.
 /// A released migration never changes.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     FIRST_VERSION,
     // A message has a row id, to which the search index refers, the times of its changes, and
     // reactions.
@@ -279,6 +304,7 @@ const MIGRATIONS: [&str; 10] = [
     AUTHORITY,
     FILES,
     PINS,
+    MENTIONS,
 ];
 
 /// Opens a connection to read and write.

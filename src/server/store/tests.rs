@@ -20,12 +20,14 @@ pub(super) fn message(id: u128, text: &str) -> NewMessage {
             text: ChatText::parse(text).expect("valid"),
             reply_to: None,
             files: Vec::new(),
+            mentions: Vec::new(),
         },
         from: Person::new(
             participant_id(&new_session_token()),
             Nickname::parse("Ann").expect("valid"),
         ),
         at: 1,
+        mentions: Vec::new(),
     }
 }
 
@@ -564,7 +566,11 @@ async fn pins_stay_in_a_restored_backup_and_a_database_of_before_pins_takes_them
     store.close().await;
 
     let connection = schema::connect(&database).expect("opens");
-    let undo = format!("{}; PRAGMA user_version = 9", schema::WITHOUT_PINS);
+    let undo = format!(
+        "{}; {}; PRAGMA user_version = 9",
+        schema::WITHOUT_MENTIONS,
+        schema::WITHOUT_PINS
+    );
     connection.execute_batch(&undo).expect("undone");
     drop(connection);
     let store = open(&directory);

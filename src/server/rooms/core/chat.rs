@@ -8,12 +8,13 @@ use super::{
 };
 use crate::{
     protocol::{
-        ChatDraft, ErrorCode, MAX_FRAME_BYTES, MessageId, Person, ServerMessage,
+        ChatDraft, ErrorCode, MAX_FRAME_BYTES, MAX_MENTIONS, Mention, MessageId, Person,
+        ServerMessage,
         text::{self, MAX_MARKS_BYTES},
     },
     server::{
         error::refusal,
-        limits::{ATTACHMENT_BYTES, ENVELOPE_BYTES, REACTIONS_BYTES, ROOM_PENDING},
+        limits::{ATTACHMENT_BYTES, ENVELOPE_BYTES, MENTION_BYTES, REACTIONS_BYTES, ROOM_PENDING},
         net::Network,
         rooms::RoomError,
         store::{Appended, Change, Changed, Edit, NewMessage},
@@ -35,7 +36,9 @@ impl Room {
     ) -> Vec<Effect> {
         match request {
             ChatRequest::Send(draft) => {
-                if !self.try_spend(index, draft_cost(&draft), now) {
+                let mentions = self.mentions(&draft);
+                let cost = draft_cost(&draft) + mentions.len() * MENTION_BYTES;
+                if !self.try_spend(index, cost, now) {
                     return vec![refuse_message(
                         connection,
                         draft.id,
@@ -43,7 +46,12 @@ impl Room {
                     )];
                 }
                 let (from, at) = (self.members[index].person.clone(), now.unix_ms);
-                let message = NewMessage { draft, from, at };
+                let message = NewMessage {
+                    draft,
+                    from,
+                    at,
+                    mentions,
+                };
                 self.append(Requester::Connection(connection), message)
             }
             ChatRequest::Change { id, edit } => {
@@ -78,14 +86,30 @@ impl Room {
             let result = Err(error);
             return vec![Effect::AnswerForm { request_id, result }];
         }
-        let cost = draft_cost(&draft);
+        let mentions = self.mentions(&draft);
+        let cost = draft_cost(&draft) + mentions.len() * MENTION_BYTES;
         if !self.broadcast_budget.try_take(cost, now.instant) {
             let result = Err(RoomError::TooManyMessages);
             return vec![Effect::AnswerForm { request_id, result }];
         }
         let at = now.unix_ms;
-        let message = NewMessage { draft, from, at };
+        let message = NewMessage {
+            draft,
+            from,
+            at,
+            mentions,
+        };
         self.append(Requester::Form(request_id), message)
+    }
+
+    /// The people of the room whom a message mentions.
+    fn mentions(&self, draft: &ChatDraft) -> Vec<Mention> {
+        let text = draft.text.as_str();
+        if !text.contains('@') {
+            return Vec::new();
+        }
+        let people = self.members.iter().map(|member| &member.person);
+        text::mentions::find(text, &text::marks(text), &draft.mentions, people)
     }
 
     /// Takes bytes from a member's budget and the room's, if both have them.
@@ -250,7 +274,9 @@ fn draft_cost(draft: &ChatDraft) -> usize {
 /// of the message, whose size is known only once the edit is stored.
 fn edit_cost(edit: &Edit) -> usize {
     match edit {
-        Edit::Text(text) => text_cost(text.as_str()) + REACTIONS_BYTES,
+        Edit::Text(text) => {
+            text_cost(text.as_str()) + MAX_MENTIONS * MENTION_BYTES + REACTIONS_BYTES
+        }
         // The message, which only the store knows.
         Edit::Pin(_) => MAX_FRAME_BYTES,
         Edit::Delete | Edit::React { .. } => ENVELOPE_BYTES,

@@ -753,6 +753,7 @@ fn message(id: u8) -> ChatDraft {
         text: ChatText::parse(&format!("message {id}")).expect("valid"),
         reply_to: None,
         files: Vec::new(),
+        mentions: Vec::new(),
     }
 }
 

@@ -81,6 +81,7 @@ fn message(seq: Seq, text: &str) -> ChatMessage {
         text: ChatText::parse(text).expect("valid"),
         reply_to: None,
         files: Vec::new(),
+        mentions: Vec::new(),
     };
     ChatMessage::new(seq, from, draft, 0)
 }
@@ -392,6 +393,7 @@ fn messages_beyond_the_pending_limit_are_refused_by_id() {
                 text,
                 reply_to: None,
                 files: Vec::new(),
+                mentions: Vec::new(),
             })),
         }
     };

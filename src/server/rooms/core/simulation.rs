@@ -280,6 +280,7 @@ impl World {
                 text,
                 reply_to: None,
                 files: Vec::new(),
+                mentions: Vec::new(),
             },
             Vec::new(),
         );
