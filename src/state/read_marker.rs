@@ -34,6 +34,12 @@ impl ReadMarker {
         std::mem::take(&mut self.away)
     }
 
+    /// This participant has sent a message; `newest` is the newest one before it. What comes later is
+    /// still new to a page that is hidden.
+    pub fn on_sent(&mut self, newest: Option<Seq>) {
+        self.mark = self.away.then(|| newest.unwrap_or(0));
+    }
+
     /// Restores the read position of an earlier visit.
     pub fn resume(&mut self, read: Seq, newest: Option<Seq>) {
         self.mark = newest.filter(|newest| *newest > read).map(|_| read);
@@ -61,6 +67,13 @@ mod tests {
         assert_eq!(marker.mark, Some(7));
         marker.on_hidden(Some(9));
         marker.on_visible(Some(9));
+        assert_eq!(marker.mark, None);
+        marker.on_sent(Some(9));
+        assert_eq!(marker.mark, None);
+        marker.on_hidden(Some(9));
+        marker.on_sent(Some(12));
+        assert_eq!(marker.mark, Some(12), "later messages count");
+        marker.on_visible(Some(12));
         assert_eq!(marker.mark, None);
         marker.resume(3, Some(3));
         assert_eq!(marker.mark, None);

@@ -40,7 +40,10 @@ impl RoomController {
             mentions,
         };
         self.state.log().update(|log| log.send(draft, files));
-        self.state.read_marker().update(|marker| marker.mark = None);
+        let newest = self.state.log().read_untracked().newest();
+        self.state
+            .read_marker()
+            .update(|marker| marker.on_sent(newest));
         self.typing_sent_ms.set(f64::NEG_INFINITY);
         self.pending_changed();
     }
