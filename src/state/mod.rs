@@ -33,6 +33,7 @@ pub mod rows;
 pub mod slash;
 pub mod standing;
 pub mod statistics;
+pub mod transfers;
 pub mod transport;
 pub mod uploads;
 
