@@ -120,15 +120,19 @@ tagged_enum! {
             #[serde(default, skip_serializing_if = "std::ops::Not::not")]
             unmute: bool,
         },
-        /// Send a signal to one participant in the call.
+        /// Send a signal to one participant: about the call, or about the direct connection that
+        /// carries files.
         Signal {
             /// Id of the receiver.
             to: ParticipantId,
-            /// The receiver's leg.
-            leg: Leg,
+            /// The receiver's leg in the call; absent for the direct connection.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            leg: Option<Leg>,
             /// A description or candidate of the sender.
             signal: Signal,
         },
+        /// Request the ICE servers of direct connections; the reply is `ice_servers`.
+        IceServers,
         /// SDP offer to the SFU; the reply is `answer`.
         Offer(MediaOffer),
         /// Close the connection to the SFU and stay in the call.
@@ -427,7 +431,7 @@ mod tests {
             },
             ClientMessage::Signal {
                 to: ParticipantId::parse("p_1").expect("valid"),
-                leg: 1,
+                leg: Some(1),
                 signal: Signal::Offer {
                     connection: 1,
                     sdp: String::new(),

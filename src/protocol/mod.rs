@@ -61,6 +61,7 @@ pub mod text;
 
 pub use call::{
     CallPerson, Candidate, Devices, IceServer, Leg, MAX_CANDIDATE_BYTES, MAX_SDP_BYTES, Signal,
+    without_related_address,
 };
 pub use chat::{
     ChatDraft, ChatMessage, Emoji, HISTORY_PAGE, MAX_HISTORY_PAGE, MAX_MENTIONS, MAX_PINS,

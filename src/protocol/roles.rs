@@ -185,8 +185,10 @@ listed_enum! {
     pub enum Action {
         /// Write a message.
         SendMessage,
-        /// Send files with a message.
+        /// Send files with a message, or directly to another participant.
         ShareFiles,
+        /// Receive files from another participant over a direct connection.
+        ReceiveFiles,
         /// Edit a message of one's own.
         EditMessage,
         /// Delete a message of one's own.
@@ -264,7 +266,9 @@ impl Action {
     /// What the action requires.
     pub const fn requirement(self) -> Requirement {
         match self {
-            Self::DeleteMessage | Self::RemoveReaction | Self::JoinCall => Requirement::Anybody,
+            Self::DeleteMessage | Self::RemoveReaction | Self::JoinCall | Self::ReceiveFiles => {
+                Requirement::Anybody
+            }
             Self::SendMessage | Self::EditMessage | Self::React | Self::Type => {
                 Requirement::Feature(Feature::Chat)
             }

@@ -299,14 +299,23 @@ pub enum ServerMessage {
         /// The participant's current devices.
         devices: Devices,
     },
-    /// A signal from another participant in the call.
+    /// A signal from another participant.
     Signal {
         /// Id of the sender, set by the server.
         from: ParticipantId,
-        /// The sender's leg, set by the server.
-        leg: Leg,
+        /// The sender's leg in the call, set by the server; absent for the direct connection.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        leg: Option<Leg>,
         /// A description or candidate of the sender.
         signal: Signal,
+    },
+    /// The reply to `ice_servers`.
+    IceServers {
+        /// The `iceServers` of the client's `RTCPeerConnection`s to other participants.
+        ice_servers: Vec<IceServer>,
+        /// Whether the operator hides every address: the client uses relayed candidates only.
+        #[serde(default, skip_serializing_if = "is_false")]
+        relay_only: bool,
     },
     /// The server refused a message.
     Error {
@@ -367,6 +376,7 @@ impl ServerMessage {
             | Self::CallLeft { .. }
             | Self::Devices { .. }
             | Self::Signal { .. }
+            | Self::IceServers { .. }
             | Self::Error { .. }
             | Self::Pong => Vec::new(),
         }

@@ -7,7 +7,7 @@ use super::{
     error::ServeError,
     metrics::Counter,
     net::RequestRateLimiter,
-    rooms::Relays,
+    rooms::{RelayUse, Relays},
     sfu::{RelayPath, Sfu},
     tls::{Certificate, ServerTls, TlsMode, turn_config},
     turn::{LocalPeer, RelaySender, Turn, TurnLimits, TurnOptions},
@@ -148,19 +148,21 @@ fn host_of(ip: IpAddr) -> String {
     }
 }
 
-/// The first 64 bits of the SHA-256 of a room's name, in hex. Usernames hold it in place of the
+/// The first 64 bits of the SHA-256 of a room's name, in hex, and a mark of the use. Usernames hold it in place of the
 /// name, which may contain colons.
-fn room_hash(room: &RoomName) -> String {
+fn room_hash(room: &RoomName, usage: RelayUse) -> String {
     let hash = Sha256::digest(room.as_str().as_bytes());
-    hash.iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let hash = hash.iter().take(8).map(|byte| format!("{byte:02x}"));
+    let mark = match usage {
+        RelayUse::Call => "",
+        RelayUse::Direct => "d",
+    };
+    hash.chain([mark.to_owned()]).collect()
 }
 
 impl Relays for TurnRelay {
-    fn servers(&self, room: &RoomName, id: &ParticipantId) -> Vec<IceServer> {
-        let credentials = self.turn.credentials(id.as_str(), &room_hash(room));
+    fn servers(&self, room: &RoomName, id: &ParticipantId, usage: RelayUse) -> Vec<IceServer> {
+        let credentials = self.turn.credentials(id.as_str(), &room_hash(room, usage));
         let servers = credentials.map(|credentials| IceServer {
             urls: self.urls(),
             username: Some(credentials.username),
@@ -169,8 +171,8 @@ impl Relays for TurnRelay {
         servers.into_iter().collect()
     }
 
-    fn forget(&self, room: &RoomName, id: &ParticipantId) {
-        self.turn.end_session(id.as_str(), &room_hash(room));
+    fn forget(&self, room: &RoomName, id: &ParticipantId, usage: RelayUse) {
+        self.turn.end_session(id.as_str(), &room_hash(room, usage));
     }
 
     fn register_metrics(&self, registry: &mut Registry) {
@@ -337,7 +339,11 @@ mod tests {
         let relay = relay(&["--turn-listen", "0.0.0.0:0"], &["192.0.2.1"]).await;
         let room = RoomName::parse("team").expect("valid");
         let person = ParticipantId::parse("p_a").expect("valid");
-        let urls = || relay.servers(&room, &person)[0].urls.join(" ");
+        let urls = || {
+            relay.servers(&room, &person, RelayUse::Call)[0]
+                .urls
+                .join(" ")
+        };
         assert!(urls().contains("192.0.2.1"));
         relay.advertise(&at(&["192.0.2.9"]));
         assert!(urls().contains("192.0.2.9") && !urls().contains("192.0.2.1:"));

@@ -204,6 +204,7 @@ impl CallState {
             | ServerMessage::Layers { .. }
             | ServerMessage::Codec { .. }
             | ServerMessage::Signal { .. }
+            | ServerMessage::IceServers { .. }
             | ServerMessage::Error { .. }
             | ServerMessage::Pong => return false,
         }

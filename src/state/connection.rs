@@ -244,6 +244,7 @@ impl ConnectionState {
             | ServerMessage::CallLeft { .. }
             | ServerMessage::Devices { .. }
             | ServerMessage::Signal { .. }
+            | ServerMessage::IceServers { .. }
             | ServerMessage::Error { .. }
             | ServerMessage::Pong => false,
         }

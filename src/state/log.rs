@@ -348,6 +348,7 @@ impl Log {
             | ServerMessage::CallLeft { .. }
             | ServerMessage::Devices { .. }
             | ServerMessage::Signal { .. }
+            | ServerMessage::IceServers { .. }
             | ServerMessage::Error { .. }
             | ServerMessage::Pong => false,
         }

@@ -116,6 +116,7 @@ impl Typing {
             | ServerMessage::CallLeft { .. }
             | ServerMessage::Devices { .. }
             | ServerMessage::Signal { .. }
+            | ServerMessage::IceServers { .. }
             | ServerMessage::Error { .. }
             | ServerMessage::Pong => false,
         }
@@ -214,6 +215,7 @@ impl People {
             | ServerMessage::CallLeft { .. }
             | ServerMessage::Devices { .. }
             | ServerMessage::Signal { .. }
+            | ServerMessage::IceServers { .. }
             | ServerMessage::Error { .. }
             | ServerMessage::Pong => false,
         }

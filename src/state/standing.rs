@@ -315,6 +315,7 @@ impl Standing {
             | ServerMessage::CallLeft { .. }
             | ServerMessage::Devices { .. }
             | ServerMessage::Signal { .. }
+            | ServerMessage::IceServers { .. }
             | ServerMessage::Error { .. }
             | ServerMessage::Pong => return false,
         }

@@ -16,7 +16,7 @@ async fn send_candidate(from: &mut Client, to: &ParticipantId, leg: u32) {
     let candidate = format!("candidate:1 1 udp 2122260223 {ADDRESS} 50000 typ host");
     from.send(&ClientMessage::Signal {
         to: to.clone(),
-        leg,
+        leg: Some(leg),
         signal: Signal::Candidate {
             connection: 1,
             candidate: Candidate {

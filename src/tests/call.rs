@@ -31,7 +31,7 @@ async fn a_signal_reaches_the_session_it_names_and_nobody_else_with_a_from_set_b
             _ => None,
         })
         .await;
-    assert_eq!((from, leg), (ann.id(), 1));
+    assert_eq!((from, leg), (ann.id(), Some(1)));
     assert_eq!(cem.received_so_far().await, []);
     assert_eq!(ann.received_so_far().await, []);
 }

@@ -5,7 +5,7 @@ use super::{
     poller::{Answer, request},
 };
 use crate::{
-    server::check::relay_names,
+    server::{check::relay_names, rooms::RelayUse},
     state::check::{Fact, Step},
 };
 use serde_json::Value;
@@ -234,7 +234,9 @@ async fn a_test_gets_relay_credentials_that_end_with_it() {
     let session = |started: &Value| {
         let ticket = started["ticket"].as_str().expect("a ticket");
         let (room, person) = relay_names(ticket).expect("names");
-        let name = relays.servers(&room, &person)[0].username.clone();
+        let name = relays.servers(&room, &person, RelayUse::Call)[0]
+            .username
+            .clone();
         name.expect("a name").split(':').nth(1).map(str::to_owned)
     };
     let number = |login: &Value| {

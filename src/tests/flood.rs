@@ -47,7 +47,7 @@ fn candidate(to: &ParticipantId, bytes: usize) -> ClientMessage {
     let connection = 1;
     ClientMessage::Signal {
         to: to.clone(),
-        leg: 1,
+        leg: Some(1),
         signal: Signal::Candidate {
             connection,
             candidate,
@@ -59,7 +59,7 @@ fn candidate(to: &ParticipantId, bytes: usize) -> ClientMessage {
 fn offer(to: &ParticipantId, bytes: usize) -> ClientMessage {
     ClientMessage::Signal {
         to: to.clone(),
-        leg: 1,
+        leg: Some(1),
         signal: Signal::Offer {
             connection: 1,
             sdp: "x".repeat(bytes),

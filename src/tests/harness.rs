@@ -737,7 +737,7 @@ impl Client {
         };
         self.send(&ClientMessage::Signal {
             to: to.clone(),
-            leg,
+            leg: Some(leg),
             signal,
         })
         .await;

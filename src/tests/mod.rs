@@ -14,6 +14,7 @@ mod base_path;
 mod call;
 mod check;
 mod deploy;
+mod direct;
 mod doctor;
 mod documents;
 mod export;

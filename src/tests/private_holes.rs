@@ -64,12 +64,13 @@ fn messages(host: &Client) -> Vec<ClientMessage> {
         }),
         MessageType::Signal => Some(ClientMessage::Signal {
             to: who(),
-            leg: 1,
+            leg: Some(1),
             signal: Signal::Offer {
                 connection: 1,
                 sdp: "v=0".to_owned(),
             },
         }),
+        MessageType::IceServers => Some(ClientMessage::IceServers),
         MessageType::Offer => Some(ClientMessage::Offer(MediaOffer {
             connection: 1,
             offer_id: 1,

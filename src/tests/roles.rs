@@ -127,14 +127,47 @@ fn rows(kind: MessageType) -> Vec<Row> {
             sdp: String::new(),
             tracks: vec![],
         })),
-        MessageType::Signal => free(ClientMessage::Signal {
-            to: ParticipantId::parse("p_1").expect("valid"),
-            leg: 1,
-            signal: Signal::Offer {
-                connection: 1,
-                sdp: String::new(),
-            },
-        }),
+        MessageType::Signal => {
+            let of_call = free(ClientMessage::Signal {
+                to: ParticipantId::parse("p_1").expect("valid"),
+                leg: Some(1),
+                signal: Signal::Offer {
+                    connection: 1,
+                    sdp: String::new(),
+                },
+            });
+            let direct = own(
+                Action::ShareFiles,
+                Proof::Other(|message| matches!(message, ServerMessage::Signal { leg: None, .. })),
+                Box::new(|subject| ClientMessage::Signal {
+                    to: subject.who.clone(),
+                    leg: None,
+                    signal: Signal::Offer {
+                        connection: 1,
+                        sdp: String::new(),
+                    },
+                }),
+            );
+            // Whoever may not share files answers.
+            let answer = own(
+                Action::ReceiveFiles,
+                Proof::Other(|message| matches!(message, ServerMessage::Signal { leg: None, .. })),
+                Box::new(|subject| ClientMessage::Signal {
+                    to: subject.who.clone(),
+                    leg: None,
+                    signal: Signal::Answer {
+                        connection: 1,
+                        sdp: String::new(),
+                    },
+                }),
+            );
+            of_call.into_iter().chain(direct).chain(answer).collect()
+        }
+        MessageType::IceServers => own(
+            Action::ReceiveFiles,
+            Proof::Actor(|message| matches!(message, ServerMessage::IceServers { .. })),
+            Box::new(|_| ClientMessage::IceServers),
+        ),
         MessageType::EnterCall => own(
             Action::JoinCall,
             Proof::Actor(|message| matches!(message, ServerMessage::Call { .. })),

@@ -157,8 +157,14 @@ impl CallController {
                 ..
             }
             | ServerMessage::Gone { person } => self.disconnect(&person.id),
-            ServerMessage::Signal { from, leg, signal } => self.on_signal(from, *leg, signal),
-            ServerMessage::Rooms(_)
+            ServerMessage::Signal {
+                from,
+                leg: Some(leg),
+                signal,
+            } => self.on_signal(from, *leg, signal),
+            ServerMessage::Signal { leg: None, .. }
+            | ServerMessage::IceServers { .. }
+            | ServerMessage::Rooms(_)
             | ServerMessage::RoomsChanged(_)
             | ServerMessage::Chat(_)
             | ServerMessage::Changed { .. }

@@ -280,6 +280,7 @@ impl RoomController {
             | ServerMessage::CallLeft { .. }
             | ServerMessage::Devices { .. }
             | ServerMessage::Signal { .. }
+            | ServerMessage::IceServers { .. }
             | ServerMessage::Error { .. }
             | ServerMessage::Pong => {}
         }

@@ -15,6 +15,7 @@ use crate::{
         net::{ClientAddress, RequestKind},
         operator::Visit,
         request,
+        rooms::RelayUse,
         sfu::{Command, Event, Offer, PeerKey},
     },
 };
@@ -122,7 +123,7 @@ pub async fn start(
     };
     let mut ice_servers = context.config.ice_servers.to_vec();
     if let (Some(relays), Some((room, person))) = (context.rooms.relays(), relay_names(&ticket)) {
-        ice_servers.extend(relays.servers(&room, &person));
+        ice_servers.extend(relays.servers(&room, &person, RelayUse::Call));
     }
     let (later, secret) = (context.clone(), ticket.clone());
     tokio::spawn(async move {
@@ -255,7 +256,7 @@ fn finish(context: &AppContext, ticket: &str) {
     if context.checks.end(ticket)
         && let (Some(relays), Some((room, person))) = (context.rooms.relays(), relay_names(ticket))
     {
-        relays.forget(&room, &person);
+        relays.forget(&room, &person, RelayUse::Call);
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     protocol::{IceServer, ParticipantId, RoomName},
     server::{
-        rooms::Relays,
+        rooms::{RelayUse, Relays},
         turn::{Carrier, ProbeError, probe_allocation},
     },
 };
@@ -75,13 +75,13 @@ pub async fn turn(relays: &dyn Relays) -> Vec<TurnFact> {
         RoomName::from_stored(NAME),
         ParticipantId::from_stored(NAME),
     );
-    let servers = relays.servers(&room, &person);
+    let servers = relays.servers(&room, &person, RelayUse::Call);
     let urls = servers.iter().flat_map(|server| {
         let urls = server.urls.iter();
         urls.map(move |url| try_url(server, url))
     });
     let facts = join_all(urls).await;
-    relays.forget(&room, &person);
+    relays.forget(&room, &person, RelayUse::Call);
     facts.into_iter().flatten().collect()
 }
 

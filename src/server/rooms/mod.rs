@@ -14,10 +14,11 @@ mod passwords;
 pub use actor::handle::{Entry, RoomHandle};
 pub use actor::membership::Membership;
 pub use actor::operator::RoomReport;
-pub use actor::registry::{Relays, Rooms, Totals};
+pub use actor::registry::{RelayUse, Relays, Rooms, Totals};
 pub use actor::summaries::Summaries;
 pub use core::command::{
-    CallRequest, ChatRequest, Departure, ModerationRequest, RoomRequest, ShownPassword, Visitor,
+    CallRequest, ChatRequest, Departure, DirectRequest, ModerationRequest, RoomRequest,
+    ShownPassword, Visitor,
 };
 pub use core::history::trim_to_frame;
 pub use core::lobby::VisitStatus;

@@ -178,7 +178,7 @@ impl RemoteEnd for P2pConnection {
     fn say(&self, signal: Signal) {
         (self.context.send)(ClientMessage::Signal {
             to: self.id.clone(),
-            leg: self.leg,
+            leg: Some(self.leg),
             signal,
         });
     }

@@ -17,8 +17,8 @@ use crate::{
         log_throttle::{self, LogThrottle},
         net::{RequestKind, stored_bytes},
         rooms::{
-            CallRequest, ChatRequest, Departure, Entry, Frames, Membership, ModerationRequest,
-            RoomRequest, Summaries, trim_to_frame,
+            CallRequest, ChatRequest, Departure, DirectRequest, Entry, Frames, Membership,
+            ModerationRequest, RoomRequest, Summaries, trim_to_frame,
         },
         sfu::Offer,
         store::Edit,
@@ -94,6 +94,7 @@ impl Connection {
             | ClientMessage::LeaveCall
             | ClientMessage::Devices { .. }
             | ClientMessage::Signal { .. }
+            | ClientMessage::IceServers
             | ClientMessage::Offer(_)
             | ClientMessage::CloseMedia { .. }
             | ClientMessage::Subscribe { .. }
@@ -143,6 +144,7 @@ impl Connection {
             | ClientMessage::LeaveCall
             | ClientMessage::Devices { .. }
             | ClientMessage::Signal { .. }
+            | ClientMessage::IceServers
             | ClientMessage::CloseMedia { .. }
             | ClientMessage::Subscribe { .. }
             | ClientMessage::Mute { .. }
@@ -366,7 +368,10 @@ fn is_recorded(request: &RoomRequest) -> bool {
             | ModerationRequest::Announce(_)
             | ModerationRequest::EndMeeting => false,
         },
-        RoomRequest::Chat(_) | RoomRequest::Rename(_) | RoomRequest::Call(_) => false,
+        RoomRequest::Chat(_)
+        | RoomRequest::Rename(_)
+        | RoomRequest::Call(_)
+        | RoomRequest::Direct(_) => false,
     }
 }
 
@@ -382,6 +387,7 @@ fn stored_text(request: &RoomRequest) -> Option<usize> {
         RoomRequest::Chat(ChatRequest::Typing)
         | RoomRequest::Rename(_)
         | RoomRequest::Call(_)
+        | RoomRequest::Direct(_)
         | RoomRequest::Moderate(_) => None,
     }
 }
@@ -435,9 +441,17 @@ fn request(message: ClientMessage) -> Result<RoomRequest, ErrorCode> {
         ClientMessage::Devices { devices, unmute } => {
             RoomRequest::Call(CallRequest::SetDevices { devices, unmute })
         }
-        ClientMessage::Signal { to, leg, signal } => {
-            RoomRequest::Call(CallRequest::Signal { to, leg, signal })
-        }
+        ClientMessage::Signal {
+            to,
+            leg: Some(leg),
+            signal,
+        } => RoomRequest::Call(CallRequest::Signal { to, leg, signal }),
+        ClientMessage::Signal {
+            to,
+            leg: None,
+            signal,
+        } => RoomRequest::Direct(DirectRequest::Signal { to, signal }),
+        ClientMessage::IceServers => RoomRequest::Direct(DirectRequest::IceServers),
         ClientMessage::CloseMedia { connection } => {
             RoomRequest::Call(CallRequest::CloseMedia { connection })
         }

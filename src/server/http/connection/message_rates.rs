@@ -85,6 +85,7 @@ impl MessageRates {
             | ClientMessage::LeaveCall
             | ClientMessage::Devices { .. }
             | ClientMessage::Signal { .. }
+            | ClientMessage::IceServers
             | ClientMessage::CloseMedia { .. }
             | ClientMessage::Subscribe { .. } => self.signals.try_take(1, now),
             ClientMessage::Offer(_) => self.offers.try_take(1, now),

@@ -69,7 +69,7 @@ pub enum RoomMessage {
     },
     /// The author of a plain form, who need not be in the room, wants to send files with it.
     MayShare {
-        /// The author.
+        /// The author of the message.
         id: ParticipantId,
         /// The network of the author; nothing for an address that is exempt from limits.
         network: Option<Network>,

@@ -47,12 +47,22 @@ use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
 };
 
+/// What a person relays. Each use has credentials of its own, so that leaving the call does not
+/// break the transfer of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelayUse {
+    /// The media of the call.
+    Call,
+    /// Direct connections to others in the room.
+    Direct,
+}
+
 /// A TURN relay of this server, for people behind a firewall.
 pub trait Relays: Send + Sync {
-    /// ICE servers with credentials for one person in a room's call.
-    fn servers(&self, room: &RoomName, id: &ParticipantId) -> Vec<IceServer>;
-    /// Revokes the credentials of a person who has left a room's call.
-    fn forget(&self, room: &RoomName, id: &ParticipantId);
+    /// ICE servers with credentials for one person in a room.
+    fn servers(&self, room: &RoomName, id: &ParticipantId, usage: RelayUse) -> Vec<IceServer>;
+    /// Revokes the credentials of a person for this use, and ends what is relayed by them.
+    fn forget(&self, room: &RoomName, id: &ParticipantId, usage: RelayUse);
     /// Registers the relay's counters for a scrape.
     fn register_metrics(&self, registry: &mut Registry);
 }

@@ -8,7 +8,7 @@ use super::{
     media::{OfferRefused, RoomMedia},
     message::RoomMessage,
     operator::Inspection,
-    registry::Rooms,
+    registry::{RelayUse, Rooms},
 };
 use crate::server::rooms::{
     RoomError,
@@ -486,13 +486,20 @@ impl Actor {
         self.disconnect_slow(slow);
     }
 
-    /// Adds credentials for the server's own relay to the answer to `enter_call`.
+    /// Adds credentials for the server's own relay to the answers to `enter_call` and
+    /// `ice_servers`.
     fn add_relays(&self, connection: ConnectionId, message: &mut ServerMessage) {
-        if let ServerMessage::Call { ice_servers, .. } = message
-            && let (Some(relays), Some(id)) =
-                (self.rooms.relays(), self.room.participant_of(connection))
+        let (list, usage) = if let ServerMessage::Call { ice_servers, .. } = message {
+            (ice_servers, RelayUse::Call)
+        } else if let ServerMessage::IceServers { ice_servers, .. } = message {
+            (ice_servers, RelayUse::Direct)
+        } else {
+            return;
+        };
+        if let (Some(relays), Some(id)) =
+            (self.rooms.relays(), self.room.participant_of(connection))
         {
-            ice_servers.extend(relays.servers(&self.name, id));
+            list.extend(relays.servers(&self.name, id, usage));
         }
     }
 
@@ -507,18 +514,25 @@ impl Actor {
     fn revoke_relays(&self, message: &ServerMessage) {
         if let ServerMessage::CallLeft {
             id, away: false, ..
-        }
-        | ServerMessage::Gone {
-            person: Person { id, .. },
-        }
+        } = message
+        {
+            self.revoke(id, RelayUse::Call);
+        } else if let ServerMessage::Gone { person }
         | ServerMessage::Left {
-            person: Person { id, .. },
+            person,
             away: false,
             ..
         } = message
-            && let Some(relays) = self.rooms.relays()
         {
-            relays.forget(&self.name, id);
+            self.revoke(&person.id, RelayUse::Call);
+            self.revoke(&person.id, RelayUse::Direct);
+        }
+    }
+
+    /// Revokes the relay credentials of a person for one use.
+    fn revoke(&self, id: &ParticipantId, usage: RelayUse) {
+        if let Some(relays) = self.rooms.relays() {
+            relays.forget(&self.name, id, usage);
         }
     }
 

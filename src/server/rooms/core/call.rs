@@ -247,7 +247,7 @@ impl Room {
                 to,
                 message: ServerMessage::Signal {
                     from: from_id,
-                    leg: from_leg,
+                    leg: Some(from_leg),
                     signal,
                 },
             }],
@@ -264,7 +264,7 @@ impl Room {
 }
 
 /// Whether a signal is a description, and the size of its frame to the receiver in bytes.
-fn signal_cost(signal: &Signal) -> (bool, usize) {
+pub(super) fn signal_cost(signal: &Signal) -> (bool, usize) {
     match signal {
         Signal::Offer { sdp, .. } | Signal::Answer { sdp, .. } => {
             (true, json_len(sdp) + ENVELOPE_BYTES)

@@ -122,6 +122,8 @@ pub enum RoomRequest {
     Rename(Nickname),
     /// A request about the call.
     Call(CallRequest),
+    /// A request about a direct connection.
+    Direct(DirectRequest),
     /// A request of a host.
     Moderate(ModerationRequest),
 }
@@ -259,6 +261,20 @@ pub enum CallRequest {
     },
     /// Replace the list of tracks that the SFU forwards to this member.
     Subscribe(Vec<Wanted>),
+}
+
+/// A request of a member about the direct connection to another member, which carries files.
+#[derive(Debug, Clone)]
+pub enum DirectRequest {
+    /// Send a description or a candidate to one person in the room.
+    Signal {
+        /// The receiver of the signal.
+        to: ParticipantId,
+        /// The description or candidate.
+        signal: Signal,
+    },
+    /// Ask for the ICE servers.
+    IceServers,
 }
 
 /// The participant who asked for a change of the authority of the room.

@@ -12,6 +12,7 @@ pub mod budget;
 pub mod call;
 pub mod chat;
 pub mod command;
+mod direct;
 pub mod history;
 pub mod lobby;
 pub mod media;

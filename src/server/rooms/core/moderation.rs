@@ -6,8 +6,8 @@
 
 use super::{
     command::{
-        CallRequest, ChatRequest, ConnectionId, Effect, ModerationRequest, Moderator, Now,
-        RoomRequest,
+        CallRequest, ChatRequest, ConnectionId, DirectRequest, Effect, ModerationRequest,
+        Moderator, Now, RoomRequest,
     },
     presence::AwayMember,
     room::{ConnectionState, Room, broadcast, refuse},
@@ -16,7 +16,7 @@ use crate::{
     protocol::{
         Access, Action, Ban, ChatText, CloseCode, Devices, ErrorCode, Invite, InviteDraft,
         InviteId, MessageId, Nickname, ParticipantId, Person, Role, RoleOf, RoomSettings, Seq,
-        ServerMessage, Source, permit,
+        ServerMessage, Signal, Source, permit,
     },
     server::{
         authority::{AuthorityEvent, BAN_LASTS, MAX_INVITES, StoredBan, StoredInvite},
@@ -1070,6 +1070,7 @@ fn required(request: &RoomRequest) -> (Action, Option<&ParticipantId>) {
         RoomRequest::Chat(request) => (required_by_chat(request), None),
         RoomRequest::Rename(_) => (Action::ChangeNickname, None),
         RoomRequest::Call(request) => (required_by_call(request), None),
+        RoomRequest::Direct(request) => (required_by_direct(request), None),
         RoomRequest::Moderate(request) => required_by_moderation(request),
     }
 }
@@ -1081,6 +1082,7 @@ fn shares_files(request: &RoomRequest) -> bool {
         RoomRequest::Chat(ChatRequest::Change { .. } | ChatRequest::Typing)
         | RoomRequest::Rename(_)
         | RoomRequest::Call(_)
+        | RoomRequest::Direct(_)
         | RoomRequest::Moderate(_) => false,
     }
 }
@@ -1113,6 +1115,22 @@ fn required_by_call(request: &CallRequest) -> Action {
         | CallRequest::Offer(_)
         | CallRequest::CloseMedia { .. }
         | CallRequest::Subscribe(_) => Action::JoinCall,
+    }
+}
+
+/// The action that a request about a direct connection needs. Who opens the connection sends files;
+/// everybody may answer.
+fn required_by_direct(request: &DirectRequest) -> Action {
+    match request {
+        DirectRequest::Signal {
+            signal: Signal::Offer { .. },
+            ..
+        } => Action::ShareFiles,
+        DirectRequest::Signal {
+            signal: Signal::Answer { .. } | Signal::Candidate { .. },
+            ..
+        }
+        | DirectRequest::IceServers => Action::ReceiveFiles,
     }
 }
 

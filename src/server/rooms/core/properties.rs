@@ -6,8 +6,8 @@
 
 use super::{
     command::{
-        CallRequest, ChatRequest, Command, ConnectionId, Departure, Effect, Join, Now, RequestId,
-        Requester, RoomRequest, Visitor,
+        CallRequest, ChatRequest, Command, ConnectionId, Departure, DirectRequest, Effect, Join,
+        Now, RequestId, Requester, RoomRequest, Visitor,
     },
     history::History,
     operator::OperatorCommand,
@@ -97,6 +97,10 @@ enum Action {
         to: usize,
         leg: Leg,
     },
+    Direct {
+        socket: usize,
+        to: usize,
+    },
     Wait {
         seconds: u64,
     },
@@ -144,6 +148,8 @@ fn action() -> impl Strategy<Value = Action> {
         1 => socket.clone().prop_map(|socket| Action::LeaveCall { socket }),
         1 => (socket.clone(), any::<bool>())
             .prop_map(|(socket, camera)| Action::Devices { socket, camera }),
+        2 => (socket.clone(), 0..SESSIONS)
+            .prop_map(|(socket, to)| Action::Direct { socket, to }),
         2 => (socket, 0..SESSIONS, 0..3_u32)
             .prop_map(|(socket, to, leg)| Action::Signal { socket, to, leg }),
         1 => prop_oneof![0..9_u64, 100..200_u64].prop_map(|seconds| Action::Wait { seconds }),
@@ -419,6 +425,17 @@ impl World {
                     RoomRequest::Call(CallRequest::Signal { to, leg, signal }),
                 );
             }
+            Action::Direct { socket, to } => {
+                let to = participant_id(&session(to));
+                let signal = Signal::Offer {
+                    connection: 0,
+                    sdp: String::new(),
+                };
+                self.handle_request(
+                    socket,
+                    RoomRequest::Direct(DirectRequest::Signal { to, signal }),
+                );
+            }
             Action::Wait { seconds } => {
                 self.now += Duration::from_secs(seconds);
                 for room in 0..ROOMS {
@@ -673,7 +690,20 @@ impl World {
             ServerMessage::Devices { id, devices } => {
                 client.call.get_mut(&id).expect("in the call").1 = devices;
             }
-            ServerMessage::Signal { from, leg, .. } => {
+            ServerMessage::Signal {
+                from, leg: None, ..
+            } => {
+                assert_ne!(from, client.id);
+                assert!(
+                    client.people.iter().any(|person| person.id == from),
+                    "only from who is in the room"
+                );
+            }
+            ServerMessage::Signal {
+                from,
+                leg: Some(leg),
+                ..
+            } => {
                 assert_eq!(client.call.get(&from).map(|(stay, _)| *stay), Some(leg));
                 assert!(
                     client.call.contains_key(&client.id),

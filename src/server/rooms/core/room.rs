@@ -378,6 +378,7 @@ impl Room {
             RoomRequest::Chat(request) => self.handle_chat(index, connection, request, now),
             RoomRequest::Rename(nickname) => self.rename(index, connection, nickname, now),
             RoomRequest::Call(request) => self.handle_call(index, connection, request, now),
+            RoomRequest::Direct(request) => self.handle_direct(index, connection, request, now),
             RoomRequest::Moderate(request) => self.moderate(index, connection, request, now),
         }
     }
@@ -400,6 +401,7 @@ fn refuse_request(connection: ConnectionId, request: &RoomRequest, code: ErrorCo
         RoomRequest::Chat(ChatRequest::Typing)
         | RoomRequest::Rename(_)
         | RoomRequest::Call(_)
+        | RoomRequest::Direct(_)
         | RoomRequest::Moderate(_) => None,
     };
     Effect::Send {
