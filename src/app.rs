@@ -133,8 +133,8 @@ struct PageFacts {
 struct Scripts {
     js: String,
     wasm: String,
-    /// On a room's page: its wasm module and the script that loads it.
-    room: Option<[String; 2]>,
+    /// On a room's page: the script that loads wasm modules, and those of the room.
+    room: Option<Vec<String>>,
     /// The text shown while a failed page waits for the server.
     wait: &'static str,
 }
@@ -165,7 +165,7 @@ fn page_facts() -> PageFacts {
             room: names
                 .room
                 .filter(|_| request::path().starts_with("/room/"))
-                .map(|files| files.map(file)),
+                .map(|files| files.into_iter().map(file).collect()),
             wait: td_string!(locale, common.waits_for_server),
         },
         again: is_without_script().then(request::address_without_plain),

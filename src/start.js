@@ -180,9 +180,9 @@ const painted = new Promise((done) => {
 });
 if (facts.room) {
   painted.then(() => {
-    const [module, script] = facts.room.split(' ');
+    const [script, ...modules] = facts.room.split(' ');
     const link = (facts) => document.head.prepend(Object.assign(document.createElement('link'), facts));
-    link({ rel: 'preload', as: 'fetch', crossOrigin: '', href: module });
+    for (const href of modules) link({ rel: 'preload', as: 'fetch', crossOrigin: '', href });
     link({ rel: 'modulepreload', href: script });
   });
 }

@@ -3,6 +3,7 @@ import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { request } from 'node:http';
 import WebSocket from 'ws';
 import { expect, test } from '../support/test.ts';
+import { roomPath } from '../pages/room.ts';
 import type { Server } from '../support/server.ts';
 import { status, upgrade } from '../support/http.ts';
 import { ProtocolClient } from '../support/protocol_client.ts';
@@ -125,6 +126,8 @@ function get(server: Server, path: string, headers: Record<string, string> = {})
 
 /** Largest allowed transfer of the first load of the welcome page, in bytes. */
 const BUDGET = 250 * 1024;
+/** Largest allowed size of the modules that the page of a room loads at its start, beside those of the welcome page, in bytes. */
+const ROOM_BUDGET = 432_233;
 
 test.describe('assets', () => {
   test('are named by their hash, compressed, immutable, and answered with 304', async ({ server }) => {
@@ -181,6 +184,27 @@ test.describe('assets', () => {
     console.log([...rows, ['in all', total] as const].map(([what, bytes]) => `${String(bytes).padStart(8)} ${what}`).join('\n'));
     expect(rows.some(([path]) => path.endsWith('.wasm')), 'the wasm is counted').toBe(true);
     expect(total).toBeLessThanOrEqual(BUDGET);
+  });
+
+  test('the modules of the first load of a room stay within their budget', async ({ person, name, server }) => {
+    const ann = await person('Ann');
+    const fetched = new Set<string>();
+    ann.page.on('request', (request) => {
+      const { pathname } = new URL(request.url());
+      if (/^\/pkg\/(split|chunk)_.*\.wasm$/.test(pathname)) fetched.add(pathname);
+    });
+    const answer = await ann.page.goto(`${roomPath(name)}${ann.query}`);
+    const named = /data-room="([^"]*)"/.exec(await answer!.text())?.[1]?.split(' ') ?? [];
+    await ann.room.expectLive();
+    const modules = named.filter((path) => path.endsWith('.wasm'));
+    // The dialogs load later, when the room is idle.
+    const atStart = [...fetched].filter((path) => !path.startsWith('/pkg/split_dialogs'));
+    expect(atStart.sort(), 'the page names what it loads').toEqual(modules.sort());
+    expect(modules.some((path) => path.startsWith('/pkg/split___room_route_view')), 'the room is counted').toBe(true);
+    const rows = await Promise.all(modules.map(async (path) => [path, (await get(server, path, { 'accept-encoding': 'br' })).body.length] as const));
+    const total = rows.reduce((sum, [, bytes]) => sum + bytes, 0);
+    console.log([...rows, ['in all', total] as const].map(([what, bytes]) => `${String(bytes).padStart(8)} ${what}`).join('\n'));
+    expect(total).toBeLessThanOrEqual(ROOM_BUDGET);
   });
 });
 

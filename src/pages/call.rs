@@ -71,7 +71,7 @@ fn EnteredCall(
     let i18n = use_i18n();
     let session = expect_context::<Session>();
     let full = Memo::new(move |_| session.call.stage().get() == Stage::Full);
-    let (settings, set_settings) = signal(0_u32);
+    let settings = RwSignal::new(0_u32);
     let (people, set_people) = signal(0_u32);
     let room_settings = RwSignal::new(0_u32);
     let chat_open = RwSignal::new(false);
@@ -92,7 +92,7 @@ fn EnteredCall(
                     </ErasedShow>
                     <DeviceProblems />
                     <CallControls
-                        on_settings=Callback::new(move |()| set_settings.update(|n| *n += 1))
+                        on_settings=Callback::new(move |()| settings.update(|n| *n += 1))
                         on_chat=Callback::new(move |()| chat_open.update(|open| *open = !*open))
                     />
                 </main>

@@ -12,7 +12,7 @@ use crate::components::hosts::{
 };
 use crate::components::{
     AdmittedTo, Banner, DeferredHydration, Hydration, Icon, IconName, Masthead, PeopleSidebar,
-    TimeZone, is_without_script, page_address,
+    TimeZone, is_without_script, page_address, preload_dialogs,
 };
 #[cfg(feature = "ssr")]
 use crate::components::{AskLink, Outside, OutsidePage, provide_refused_text};
@@ -22,6 +22,7 @@ use crate::paths;
 use crate::protocol::{Nickname, PRIVATE_FRAGMENT, RoomName};
 use crate::session::Session;
 use crate::state::call::CallState;
+use crate::state::connection::Phase;
 use crate::state::log::Log;
 use crate::state::{People, RoomState, RoomStateStoreFields};
 use crate::words;
@@ -30,6 +31,11 @@ use leptos_meta::Title;
 use leptos_router::components::Outlet;
 use leptos_router::hooks::{use_location, use_query_map};
 use leptos_router::{LazyRoute, lazy_route};
+use std::time::Duration;
+
+/// How long the room has been joined when the code of its dialogs is loaded: by then the page and its
+/// pictures are there, and few people have opened a dialog.
+const PRELOAD_AFTER: Duration = Duration::from_secs(3);
 
 /// The route of a room and its call.
 ///
@@ -128,6 +134,7 @@ fn OpenRoom(
         }
     });
     on_cleanup(move || session.disconnect());
+    preload_when_idle(session);
     count_unread_in_title(session);
     // A plain string: the head is written after this view's signals are disposed, and the
     // title is the same in both languages.
@@ -201,6 +208,21 @@ fn ask_link() -> Option<AnyView> {
         r#"<p class="banner"><a class="button button--small" href="{href}">{words}</a></p>"#
     );
     Some(view! { <noscript inner_html=link></noscript> }.into_any())
+}
+
+/// Loads the code of the dialogs when the room has been joined for a while, so that they open at once.
+fn preload_when_idle(session: Session) {
+    let is_live = Memo::new(move |_| session.room.connection().read().phase == Phase::Live);
+    Effect::new(move || {
+        if is_live.get() {
+            let preload = move || {
+                if is_live.try_get_untracked() == Some(true) {
+                    preload_dialogs();
+                }
+            };
+            set_timeout(preload, PRELOAD_AFTER);
+        }
+    });
 }
 
 /// Shows the number of unread messages in the title, while the page is hidden.

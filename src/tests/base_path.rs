@@ -15,7 +15,7 @@ use tokio::time::timeout;
 /// The base path of the tests.
 const BASE: &str = "/noom";
 
-/// Attributes that hold addresses. `data-room` holds two.
+/// Attributes that hold addresses. `data-room` holds several.
 const ADDRESSES: [&str; 6] = ["href", "src", "action", "data-js", "data-wasm", "data-room"];
 
 /// Pages that a crawl loads at most, so that a page that grows its own address ends it.

@@ -27,6 +27,11 @@ pub fn hydrated() {
     notify("hydrated", &JsValue::UNDEFINED);
 }
 
+/// Keeps what is typed, and loads the page again as soon as the server answers.
+pub fn reload() {
+    notify("failed", &JsValue::UNDEFINED);
+}
+
 /// Prepares the module: reads the base path of the server (`<html data-base>`), and installs a
 /// panic hook that logs to the console and notifies the script, because a panic ends the module,
 /// and the page has to reload.

@@ -1,72 +1,71 @@
-//! The settings of the call: camera, microphone, speaker and hiding the address. A native
-//! dialog: Escape closes it and the focus returns to the previous element.
+//! The settings of the call: camera, microphone, speaker and hiding the address. Their code loads when
+//! the dialog is opened.
 
-use crate::components::ErasedShow;
 use crate::components::call::HideAddress;
 use crate::components::call::statistics::ConnectionStatistics;
+use crate::components::{Draw, ErasedShow, LazyDialog};
 use crate::i18n::*;
 use crate::session::Session;
 use crate::state::call::{CallStateStoreFields, Choices, DeviceChoice};
 use crate::words;
-use leptos::html::Dialog;
 use leptos::prelude::*;
+use leptos::wasm_split::{SplitLoaderError, wasm_split};
 
 /// The dialog of the settings.
 #[component]
 pub fn DeviceSettings(
     /// Counts the requests to open the dialog, which opens when this grows.
-    open: ReadSignal<u32>,
+    open: RwSignal<u32>,
 ) -> impl IntoView {
     let i18n = use_i18n();
+    view! {
+        <LazyDialog
+            class="dialog"
+            title_id="settings-title"
+            title=words!(i18n, call.settings)
+            close_label=words!(i18n, call.close)
+            open
+            load=|| Box::pin(load_settings())
+        />
+    }
+}
+
+/// The content of the dialog, in the module of the dialogs.
+#[wasm_split(dialogs, wasm_split_path = ::leptos::wasm_split, fallible)]
+fn load_settings() -> Result<Draw, SplitLoaderError> {
+    Ok(|_| view! { <Settings /> }.into_any())
+}
+
+/// All settings of the call.
+#[component]
+fn Settings() -> impl IntoView {
+    let i18n = use_i18n();
     let session = expect_context::<Session>();
-    let dialog = NodeRef::<Dialog>::new();
-    Effect::new(move || {
-        if let (true, Some(dialog)) = (open.get() > 0, dialog.get_untracked()) {
-            let _ = dialog.show_modal();
-        }
-    });
-    let close = move |_| {
-        if let Some(dialog) = dialog.get_untracked() {
-            dialog.close();
-        }
-    };
     let choices = Memo::new(move |_| session.call.choices().get());
     let speaker = Memo::new(move |_| choices.read().speaker_can_change);
     view! {
-        <dialog class="dialog" aria-labelledby="settings-title" node_ref=dialog>
-            <h2 class="dialog__title" id="settings-title">
-                {words!(i18n, call.settings)}
-            </h2>
+        <DeviceSelect
+            id="camera-device"
+            label=words!(i18n, call.camera_device)
+            list=Signal::derive(move || pick(&choices.read(), |c| (&c.cameras, &c.camera)))
+            choose=Callback::new(move |id| session.choose_camera(id))
+        />
+        <DeviceSelect
+            id="microphone-device"
+            label=words!(i18n, call.microphone_device)
+            list=Signal::derive(move || pick(&choices.read(), |c| (&c.microphones, &c.microphone)))
+            choose=Callback::new(move |id| session.choose_microphone(id))
+        />
+        <ErasedShow when=speaker>
             <DeviceSelect
-                id="camera-device"
-                label=words!(i18n, call.camera_device)
-                list=Signal::derive(move || pick(&choices.read(), |c| (&c.cameras, &c.camera)))
-                choose=Callback::new(move |id| session.choose_camera(id))
+                id="speaker-device"
+                label=words!(i18n, call.speaker_device)
+                list=Signal::derive(move || pick(&choices.read(), |c| (&c.speakers, &c.speaker)))
+                choose=Callback::new(move |id| session.choose_speaker(id))
             />
-            <DeviceSelect
-                id="microphone-device"
-                label=words!(i18n, call.microphone_device)
-                list=Signal::derive(move || {
-                    pick(&choices.read(), |c| (&c.microphones, &c.microphone))
-                })
-                choose=Callback::new(move |id| session.choose_microphone(id))
-            />
-            <ErasedShow when=speaker>
-                <DeviceSelect
-                    id="speaker-device"
-                    label=words!(i18n, call.speaker_device)
-                    list=Signal::derive(move || {
-                        pick(&choices.read(), |c| (&c.speakers, &c.speaker))
-                    })
-                    choose=Callback::new(move |id| session.choose_speaker(id))
-                />
-            </ErasedShow>
-            <HideAddress id="hide-address-setting" ready=Signal::stored(true) />
-            <ConnectionStatistics />
-            <button class="button button--primary" type="button" on:click=close>
-                {words!(i18n, call.close)}
-            </button>
-        </dialog>
+        </ErasedShow>
+        <HideAddress id="hide-address-setting" ready=Signal::stored(true) />
+        <ConnectionStatistics />
     }
 }
 

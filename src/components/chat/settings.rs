@@ -1,16 +1,16 @@
-//! The settings of the chat: notifications, sounds, and the export of the log. A native dialog: Escape
-//! closes it and the focus returns to where it was.
+//! The settings of the chat: notifications, sounds, and the export of the log. Their code loads when the
+//! dialog is opened.
 //!
 //! The settings are kept on the device and apply to all rooms.
 
-use crate::components::{ErasedShow, Icon, IconName, Switch};
+use crate::components::{Draw, Icon, IconName, LazyDialog, Switch};
 use crate::i18n::*;
 use crate::session::Session;
 use crate::state::alert::{AlertSettings, Permission};
 use crate::state::export::{ExportFailure, ExportFormat, ExportState};
 use crate::words;
-use leptos::html::Dialog;
 use leptos::prelude::*;
+use leptos::wasm_split::{SplitLoaderError, wasm_split};
 
 /// Opens the dialog. Shared by the button and the command of the composer.
 #[derive(Clone, Copy)]
@@ -41,49 +41,37 @@ pub fn ChatSettingsButton() -> impl IntoView {
     }
 }
 
-/// The dialog. Its content is made when it is opened.
+/// The dialog of the settings.
 #[component]
 pub fn ChatSettingsDialog() -> impl IntoView {
     let i18n = use_i18n();
-    let ChatSettings(asked) = expect_context();
-    let dialog = NodeRef::<Dialog>::new();
-    let is_open = RwSignal::new(false);
-    let before = asked.get_untracked();
-    Effect::new(move || {
-        if asked.get() != before
-            && let Some(dialog) = dialog.get_untracked()
-        {
-            is_open.set(true);
-            // The focus goes to the first control, which is drawn by then.
-            request_animation_frame(move || {
-                let _ = dialog.show_modal();
-            });
-        }
-    });
-    let close = move |_| {
-        if let Some(dialog) = dialog.get_untracked() {
-            dialog.close();
-        }
-    };
+    let ChatSettings(open) = expect_context();
     view! {
-        <dialog
+        <LazyDialog
             class="dialog"
-            aria-labelledby="chat-settings-title"
-            node_ref=dialog
-            on:close=move |_| is_open.set(false)
-        >
-            <h2 class="dialog__title" id="chat-settings-title">
-                {words!(i18n, chat.settings)}
-            </h2>
-            <ErasedShow when=is_open>
+            title_id="chat-settings-title"
+            title=words!(i18n, chat.settings)
+            close_label=words!(i18n, call.close)
+            open
+            load=|| Box::pin(load_settings())
+        />
+    }
+}
+
+/// The content of the dialog, in the module of the dialogs. Each time it is opened it is made again, with
+/// what the device has stored.
+#[wasm_split(dialogs, wasm_split_path = ::leptos::wasm_split, fallible)]
+fn load_settings() -> Result<Draw, SplitLoaderError> {
+    Ok(|open| {
+        let content = move || {
+            open.track();
+            view! {
                 <AlertSwitches />
                 <ExportButtons />
-            </ErasedShow>
-            <button class="button button--primary" type="button" on:click=close>
-                {words!(i18n, call.close)}
-            </button>
-        </dialog>
-    }
+            }
+        };
+        content.into_any()
+    })
 }
 
 /// What this device does about new messages.

@@ -6,7 +6,8 @@ use crate::components::hosts::RefusedRequest;
 use crate::components::hosts::confirm::Confirm;
 use crate::components::hosts::role::role_name;
 use crate::components::{
-    CopyButton, ErasedShow, Icon, IconName, NAME_PLACEHOLDERS, TimeZone, isolate_names,
+    CopyButton, Draw, ErasedShow, Icon, IconName, LazyDialog, NAME_PLACEHOLDERS, TimeZone,
+    isolate_names,
 };
 use crate::i18n::*;
 use crate::protocol::{
@@ -18,8 +19,9 @@ use crate::state::invites::{Length, Lifetime, Uses, local_moment, offered_roles,
 use crate::state::rows::datetime_value;
 use crate::words;
 use leptos::ev::SubmitEvent;
-use leptos::html::{Dialog, Input, Select};
+use leptos::html::{Input, Select};
 use leptos::prelude::*;
+use leptos::wasm_split::{SplitLoaderError, wasm_split};
 
 /// The button that opens the invites, for those who make invites and do not moderate; those who
 /// moderate have them in the settings of the room. In a room that not everybody may enter, it says why
@@ -63,48 +65,42 @@ fn InvitesDialog(
     open: RwSignal<u32>,
 ) -> impl IntoView {
     let i18n = use_i18n();
-    let dialog = NodeRef::<Dialog>::new();
-    let before = open.get_untracked();
-    Effect::new(move || {
-        if open.get() != before
-            && let Some(dialog) = dialog.get()
-        {
-            let _ = dialog.show_modal();
-        }
-    });
-    let close = move |_| {
-        if let Some(dialog) = dialog.get_untracked() {
-            dialog.close();
-        }
-    };
     view! {
-        <dialog class="dialog dialog--wide" aria-labelledby="own-invites-title" node_ref=dialog>
-            <h2 class="dialog__title" id="own-invites-title">
-                {words!(i18n, invites.open)}
-            </h2>
+        <LazyDialog
+            class="dialog dialog--wide"
+            title_id="own-invites-title"
+            title=words!(i18n, invites.open)
+            close_label=words!(i18n, invites.close)
+            open
+            load=|| Box::pin(load_invites())
+        />
+    }
+}
+
+/// The content of the dialog, in the module of the dialogs.
+#[wasm_split(dialogs, wasm_split_path = ::leptos::wasm_split, fallible)]
+fn load_invites() -> Result<Draw, SplitLoaderError> {
+    Ok(|open| {
+        view! {
             <RefusedRequest />
             <InviteSettings open />
-            <button class="button button--primary" type="button" on:click=close>
-                {words!(i18n, invites.close)}
-            </button>
-        </dialog>
-    }
+        }
+        .into_any()
+    })
 }
 
 /// The section that makes invites and lists them.
 #[component]
 pub fn InviteSettings(
-    /// Counts the requests to open the dialog around it, each of which loads the list.
+    /// Counts how often the dialog around it was opened, which loads the list.
     open: RwSignal<u32>,
 ) -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
     let standing = session.room.standing();
-    let before = open.get_untracked();
     Effect::new(move || {
-        if open.get() != before {
-            session.moderate(ClientMessage::Invites);
-        }
+        open.track();
+        session.moderate(ClientMessage::Invites);
     });
     let invites = Memo::new(move |_| standing.read().invites.newest_first());
     let is_empty = Memo::new(move |_| {

@@ -1,12 +1,13 @@
-//! The settings of the room, for hosts and co-hosts. A native dialog: Escape closes it and the
-//! focus returns to the button.
+//! The settings of the room, for hosts and co-hosts. Their code loads when the dialog is opened.
 
 use crate::components::hosts::RefusedRequest;
 use crate::components::hosts::access::AccessSettings;
 use crate::components::hosts::confirm::Confirm;
 use crate::components::hosts::invites::InviteSettings;
 use crate::components::hosts::role::role_name;
-use crate::components::{CopyButton, ErasedShow, Icon, IconName, Switch, TimeZone};
+use crate::components::{
+    CopyButton, Draw, ErasedShow, Icon, IconName, LazyDialog, Switch, TimeZone,
+};
 use crate::i18n::*;
 use crate::protocol::{
     Action, Ban, ClientMessage, Feature, MAX_ANNOUNCEMENT_CHARS, Role, SettingsChange, Source,
@@ -16,8 +17,9 @@ use crate::state::RoomStateStoreFields;
 use crate::state::moderation::with_power;
 use crate::words;
 use leptos::ev::SubmitEvent;
-use leptos::html::{Dialog, Textarea};
+use leptos::html::Textarea;
 use leptos::prelude::*;
+use leptos::wasm_split::{SplitLoaderError, wasm_split};
 
 /// The features that the table shows, in order.
 const FEATURES: [Feature; 5] = [
@@ -69,55 +71,49 @@ pub fn RoomSettingsDialog(
     /// Counts the requests to open the dialog, which opens when this grows.
     open: RwSignal<u32>,
 ) -> impl IntoView {
+    let i18n = use_i18n();
     let session = expect_context::<Session>();
     view! {
         <ErasedShow when=moderates(session)>
-            <OpenedSettings open />
+            <LazyDialog
+                class="dialog dialog--wide"
+                title_id="room-settings-title"
+                title=words!(i18n, hosts.settings)
+                close_label=words!(i18n, call.close)
+                open
+                load=|| Box::pin(load_settings())
+            />
         </ErasedShow>
     }
 }
 
-/// The dialog, for those who moderate.
+/// The content of the dialog, in the module of the dialogs.
+#[wasm_split(dialogs, wasm_split_path = ::leptos::wasm_split, fallible)]
+fn load_settings() -> Result<Draw, SplitLoaderError> {
+    Ok(|open| view! { <Settings open /> }.into_any())
+}
+
+/// All settings of the room.
 #[component]
-fn OpenedSettings(
-    /// Counts the requests to open the dialog.
+fn Settings(
+    /// Counts how often the dialog was opened.
     open: RwSignal<u32>,
 ) -> impl IntoView {
-    let i18n = use_i18n();
     let session = expect_context::<Session>();
-    let dialog = NodeRef::<Dialog>::new();
-    let before = open.get_untracked();
     Effect::new(move || {
-        if open.get() != before
-            && let Some(dialog) = dialog.get()
-        {
-            let _ = dialog.show_modal();
-            session.moderate(ClientMessage::Bans);
-        }
+        open.track();
+        session.moderate(ClientMessage::Bans);
     });
-    let close = move |_| {
-        if let Some(dialog) = dialog.get_untracked() {
-            dialog.close();
-        }
-    };
     view! {
-        <dialog class="dialog dialog--wide" aria-labelledby="room-settings-title" node_ref=dialog>
-            <h2 class="dialog__title" id="room-settings-title">
-                {words!(i18n, hosts.settings)}
-            </h2>
-            <RefusedRequest />
-            <Switches />
-            <AccessSettings />
-            <InviteSettings open />
-            <PowerTable />
-            <Everybody />
-            <Bans />
-            <HostLink open />
-            <Endings />
-            <button class="button button--primary" type="button" on:click=close>
-                {words!(i18n, call.close)}
-            </button>
-        </dialog>
+        <RefusedRequest />
+        <Switches />
+        <AccessSettings />
+        <InviteSettings open />
+        <PowerTable />
+        <Everybody />
+        <Bans />
+        <HostLink open />
+        <Endings />
     }
 }
 

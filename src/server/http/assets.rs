@@ -66,9 +66,13 @@ impl Assets {
     /// Names of the files that pages load. Debug builds list the directory at each call, because
     /// the site is rebuilt beside them.
     pub fn names(&self) -> AssetNames {
+        let find = || {
+            let read = |path: &str| (self.get)(path).map(|file| file.data.into_owned());
+            names_in(&(self.paths)(), read)
+        };
         match cfg!(debug_assertions) {
-            true => names_in(&(self.paths)()),
-            false => self.names.get_or_init(|| names_in(&(self.paths)())).clone(),
+            true => find(),
+            false => self.names.get_or_init(find).clone(),
         }
     }
 

@@ -122,8 +122,10 @@ fn nothing_outside_and_no_packed_sibling_is_served() {
 
 #[test]
 fn the_names_of_a_build_are_found_with_and_without_hashes() {
-    let names =
-        |paths: &[&str]| names_in(&paths.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>());
+    let names = |paths: &[&str]| {
+        let paths: Vec<_> = paths.iter().map(|p| (*p).to_owned()).collect();
+        names_in(&paths, |_| None)
+    };
     let hashed = names(&[
         "pkg/noom.0123456789abcdefABCD-_.js",
         "pkg/noom.0123456789abcdefABCD-_.js.br",
@@ -138,11 +140,35 @@ fn the_names_of_a_build_are_found_with_and_without_hashes() {
         ("noom.css", "noom.wasm")
     );
     assert_eq!(hashed.room, None);
-    let split = names(&[
+}
+
+#[test]
+fn the_page_of_a_room_names_the_modules_of_its_route_and_none_that_loads_later() {
+    let paths = [
         "pkg/__wasm_split.x.js",
-        "pkg/split_room.y.wasm",
-        "pkg/split_room.y.wasm.br",
-    ]);
-    let room = ["split_room.y.wasm", "__wasm_split.x.js"].map(str::to_owned);
-    assert_eq!(split.room, Some(room));
+        "pkg/__wasm_split_manifest.z.json",
+        "pkg/__wasm_split_manifest.z.json.br",
+        "pkg/chunk_1.c.wasm",
+        "pkg/split_dialogs.d.wasm",
+        "pkg/split___room_route_view_7.y.wasm",
+        "pkg/split___room_route_view_7.y.wasm.br",
+    ];
+    let paths = paths.map(str::to_owned);
+    let room = |manifest: &'static str| {
+        let read = |path: &str| {
+            let is_manifest = path == "pkg/__wasm_split_manifest.z.json";
+            is_manifest.then(|| manifest.as_bytes().to_vec())
+        };
+        names_in(&paths, read).room
+    };
+    let manifest = r#"{"dialogs": ["chunk_1.c", "split_dialogs.d"],
+        "__room_route_view_7": ["chunk_1.c", "split___room_route_view_7.y"]}"#;
+    let names = [
+        "__wasm_split.x.js",
+        "chunk_1.c.wasm",
+        "split___room_route_view_7.y.wasm",
+    ];
+    assert_eq!(room(manifest), Some(names.map(str::to_owned).to_vec()));
+    assert_eq!(room(r#"{"dialogs": ["split_dialogs.d"]}"#), None);
+    assert_eq!(room("no manifest"), None);
 }

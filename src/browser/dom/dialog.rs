@@ -1,0 +1,15 @@
+//! The focus in a dialog.
+
+use wasm_bindgen::JsCast;
+use web_sys::{Element, HtmlElement};
+
+/// What the browser focuses when a dialog opens.
+const FOCUSABLE: &str = "input,select,textarea,button,summary,a[href]";
+
+/// Moves the focus to the first control of a dialog that is open.
+pub fn focus_first(dialog: &Element) {
+    let first = dialog.query_selector(FOCUSABLE).ok().flatten();
+    if let Some(first) = first.and_then(|first| first.dyn_into::<HtmlElement>().ok()) {
+        let _ = first.focus();
+    }
+}
