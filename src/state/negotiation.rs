@@ -125,6 +125,8 @@ pub struct Negotiation {
     polite: bool,
     /// Number of the current connection; 0 before the first.
     connection: u32,
+    /// Number of the first connection that this side opens.
+    first: u32,
     /// Whether a local offer is being created or awaits its answer.
     offering: bool,
     /// Descriptions that the browser is creating.
@@ -155,6 +157,7 @@ impl Negotiation {
         Self {
             polite,
             connection: 0,
+            first: 1,
             offering: false,
             in_creation: InCreation::default(),
             ice_restart_pending: false,
@@ -173,6 +176,12 @@ impl Negotiation {
     /// connections at the same time again and again.
     pub fn spread_by(self, spread_ms: f64) -> Self {
         Self { spread_ms, ..self }
+    }
+
+    /// Counts the connections from this number on, instead of from 1. For sides without legs, where
+    /// a page that was reloaded has to begin above its former numbers.
+    pub fn numbered_from(self, first: u32) -> Self {
+        Self { first, ..self }
     }
 
     /// Number of the current connection; 0 before the first.
@@ -404,7 +413,12 @@ impl Negotiation {
 
     /// Opens a new connection with an offer.
     fn replace_connection(&mut self, now_ms: f64) -> Vec<Action> {
-        let mut actions = self.open(self.connection + 1, now_ms);
+        let next = self.connection.saturating_add(1);
+        let number = match self.connection {
+            0 => self.first,
+            _ => next,
+        };
+        let mut actions = self.open(number, now_ms);
         actions.push(self.offer(false));
         actions
     }

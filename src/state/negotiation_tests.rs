@@ -329,3 +329,28 @@ fn the_second_answer_to_a_repeated_offer_is_ignored() {
     let answered = negotiation.handle(heard_answer(1), 70.0);
     assert!(matches!(answered[..], [Action::SetAnswer { .. }]));
 }
+
+#[test]
+fn a_side_that_counts_from_a_number_replaces_the_connection_of_its_former_page() {
+    let mut before = Negotiation::new(false).numbered_from(1_000);
+    assert_eq!(opens(&before.handle(Event::Start, 0.0)), Some(1_000));
+    let mut other = Negotiation::new(true).numbered_from(1_003);
+    assert_eq!(opens(&other.handle(heard_offer(1_000), 0.0)), Some(1_000));
+    // The page is reloaded some seconds later.
+    let mut after = Negotiation::new(false).numbered_from(1_009);
+    assert_eq!(opens(&after.handle(Event::Start, 0.0)), Some(1_009));
+    assert_eq!(opens(&other.handle(heard_offer(1_009), 0.0)), Some(1_009));
+    // What the other side opens next counts on from there, up to the last number.
+    let mut last = Negotiation::new(true);
+    assert_eq!(
+        opens(&last.handle(heard_offer(u32::MAX), 0.0)),
+        Some(u32::MAX)
+    );
+    last.handle(
+        Event::RemoteClosed {
+            connection: u32::MAX,
+        },
+        1.0,
+    );
+    assert_eq!(last.connection(), u32::MAX);
+}

@@ -4,15 +4,17 @@ use super::frame::{Frame, FrameError, Reason, TransferId};
 use super::incoming::{Incoming, Verdict};
 use super::outgoing::Outgoing;
 use super::progress::SpeedMeter;
-use super::{Direction, Stage, TransferRow, clean_name};
+use super::{Direction, Ending, Stage, TransferRow, clean_name};
 use crate::protocol::{FileName, ParticipantId};
 
 /// Most transfers with one person at once, in each direction.
 pub const MAX_WITH_PERSON: usize = 8;
 /// Most transfers of a page at once, in each direction. 100: one file to everybody in a full room.
 pub const MAX_AT_ONCE: usize = 100;
-/// Most ended transfers that the list keeps.
+/// Most ended transfers that the list keeps, beside received files.
 pub const MAX_ENDED: usize = 50;
+/// Most received files that the list keeps: they may not be saved yet.
+pub const MAX_RECEIVED: usize = 100;
 /// Largest file, in bytes: what a number of JavaScript holds exactly.
 pub const MAX_FILE_BYTES: u64 = (1 << 53) - 1;
 
@@ -109,6 +111,20 @@ impl Book {
 
     /// Handles a message of a person. `may_share`: whether the room lets them share files.
     pub fn on_message(
+        &mut self,
+        person: &ParticipantId,
+        nickname: &str,
+        may_share: bool,
+        bytes: &[u8],
+    ) -> Outcome {
+        let outcome = self.on_frame(person, nickname, may_share, bytes);
+        if let Some(Task::Free(_)) = outcome.task {
+            self.forget_old();
+        }
+        outcome
+    }
+
+    fn on_frame(
         &mut self,
         person: &ParticipantId,
         nickname: &str,
@@ -433,20 +449,20 @@ impl Book {
         self.rows
     }
 
-    /// Removes the oldest rows that have ended.
+    /// Removes the oldest rows that have ended. Received files apart from the rest: who offers and
+    /// withdraws pushes none of them out.
     fn forget_old(&mut self) {
-        let ended = |entry: &&Entry| entry.stage().is_ended();
-        let mut excess = self
-            .entries
-            .iter()
-            .filter(ended)
-            .count()
-            .saturating_sub(MAX_ENDED);
-        self.entries.retain(|entry| {
-            let goes = excess > 0 && entry.stage().is_ended();
-            excess -= usize::from(goes);
-            !goes
-        });
+        for (is_received, most) in [(false, MAX_ENDED), (true, MAX_RECEIVED)] {
+            let of_kind =
+                |entry: &Entry| entry.stage().is_ended() && entry.is_received() == is_received;
+            let ended = self.entries.iter().filter(|entry| of_kind(entry));
+            let mut excess = ended.count().saturating_sub(most);
+            self.entries.retain(|entry| {
+                let goes = excess > 0 && of_kind(entry);
+                excess -= usize::from(goes);
+                !goes
+            });
+        }
     }
 
     fn is_full(&self, person: &ParticipantId, direction: Direction) -> bool {
@@ -480,6 +496,11 @@ impl Entry {
             Side::Outgoing(outgoing) => outgoing.stage(),
             Side::Incoming(incoming) => incoming.stage(),
         }
+    }
+
+    /// Whether it is a file that has arrived.
+    fn is_received(&self) -> bool {
+        self.direction() == Direction::Incoming && self.stage() == Stage::Ended(Ending::Done)
     }
 
     fn id(&self) -> TransferId {

@@ -12,6 +12,8 @@ pub const DATA_HEADER_BYTES: usize = 18;
 /// Most bytes of a file in one frame, with its header 256 KiB: the largest message that every browser
 /// sends at once.
 pub const MAX_CHUNK_BYTES: usize = 256 * 1024 - DATA_HEADER_BYTES;
+/// Most bytes of a frame.
+pub const MAX_FRAME_BYTES: usize = MAX_CHUNK_BYTES + DATA_HEADER_BYTES;
 /// Fewest bytes of a file in one frame, even if the other side announces less.
 const MIN_CHUNK_BYTES: usize = 1_024;
 /// The chunk if the other side does not announce its largest message (RFC 8841 6.1).

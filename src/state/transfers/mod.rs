@@ -67,6 +67,15 @@ pub enum Target {
     Everybody,
 }
 
+/// To whom the open dialog shares files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sharing {
+    /// To whom.
+    pub target: Target,
+    /// The participant's nickname; empty for everybody.
+    pub nickname: String,
+}
+
 /// A transfer as the page shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TransferRow {
@@ -97,6 +106,12 @@ pub struct TransferRow {
 /// What the page shows of its transfers.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Transfers {
+    /// Whether the code of the list and the dialog is loaded.
+    pub is_loaded: bool,
+    /// Whether that code could not be loaded.
+    pub load_failed: bool,
+    /// To whom the open dialog shares files.
+    pub sharing: Option<Sharing>,
     /// The transfers, oldest first.
     pub rows: Vec<TransferRow>,
     /// The row that began or ended last.

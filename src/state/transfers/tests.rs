@@ -466,6 +466,28 @@ fn offers_beyond_the_limits_or_without_the_right_are_refused() {
 }
 
 #[test]
+fn offers_that_are_withdrawn_do_not_pile_up_and_push_no_received_file_out() {
+    let mut line = Line::new(content(10), 1_024);
+    line.finish();
+    let book = &mut line.receiver.book;
+    for id in 0..3 * MAX_ENDED as u64 {
+        let offer = Frame::Offer {
+            id,
+            size: 9,
+            name: "x",
+        };
+        let reason = Reason::Declined;
+        let withdrawn = Frame::Cancel { id, reason };
+        for frame in [offer, withdrawn] {
+            book.on_message(&person(3), "Eve", true, &frame.encode());
+        }
+    }
+    let rows = book.rows(0.0);
+    assert_eq!(rows.len(), MAX_ENDED + 1);
+    assert_eq!(rows[0].stage, Stage::Ended(Ending::Done));
+}
+
+#[test]
 fn the_hash_is_that_of_the_whole_file_and_names_are_cleaned() {
     let file = content(70_000);
     let mut line = Line::new(file.clone(), 5_000);
