@@ -14,8 +14,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::new("en")?
         .add_locale("ko")?
         .add_namespaces([
-            "common", "welcome", "room", "chat", "entry", "hosts", "invites", "call", "slash",
-            "files", "lan", "admin", "doctor", "check",
+            "common",
+            "welcome",
+            "room",
+            "chat",
+            "entry",
+            "hosts",
+            "invites",
+            "call",
+            "slash",
+            "files",
+            "transfers",
+            "lan",
+            "admin",
+            "doctor",
+            "check",
         ])?
         .parse_options(ParseOptions::new().interpolate_display(true));
     let translations = TranslationsInfos::parse(config)?;

@@ -11,6 +11,7 @@ use crate::protocol::{
 use crate::state::call::{CallState, DeviceKind};
 use crate::state::duplicate_names::DuplicateNames;
 use crate::state::export::{ExportFormat, ExportState};
+use crate::state::transfers::{Sharing, Target, Transfers};
 use crate::state::uploads::{UploadKey, Uploads};
 use crate::state::{RoomState, RoomStateStoreFields};
 use leptos::prelude::*;
@@ -31,6 +32,8 @@ pub struct Session {
     pub call: Store<CallState>,
     /// The files of the message in the composer.
     pub uploads: RwSignal<Uploads>,
+    /// The files that go from browser to browser.
+    pub transfers: RwSignal<Transfers>,
     /// Name of the room.
     name: StoredValue<RoomName>,
     /// Whether "Join call" was pressed and the call has not been entered since.
@@ -71,6 +74,7 @@ impl Session {
             room: Store::new(room),
             call: Store::new(call),
             uploads: RwSignal::new(Uploads::new(max_file_bytes)),
+            transfers: RwSignal::new(Transfers::default()),
             name: StoredValue::new(name),
             join_pressed: StoredValue::new(false),
             own_navigation: StoredValue::new(own_navigation),
@@ -133,14 +137,25 @@ impl Session {
         }
     }
 
+    /// Opens the dialog that shares files with `target`. `nickname`: theirs; empty for everybody.
+    pub fn share_files(self, target: Target, nickname: String) {
+        let sharing = Some(Sharing { target, nickname });
+        self.transfers.update(|transfers| {
+            transfers.sharing = sharing;
+            transfers.load_failed = false;
+        });
+        #[cfg(feature = "hydrate")]
+        self.ask(|controller| controller.peers().prepare());
+    }
+
     /// Connects as `nickname`. `private`: whether the room is to be unlisted, if this participant
     /// opens it. In an effect only.
     pub fn connect(self, nickname: Nickname, private: bool) {
         #[cfg(feature = "hydrate")]
         {
-            let (room, call, uploads) = (self.room, self.call, self.uploads);
-            let controller =
-                RoomController::start(room, call, uploads, self.name(), nickname, private);
+            let stores = (self.room, self.call);
+            let signals = (self.uploads, self.transfers);
+            let controller = RoomController::start(stores, signals, self.name(), nickname, private);
             let before = self.replace_driver_state(DriverState::Running(controller.clone()));
             if let Some(DriverState::Pending(commands)) = before {
                 commands
@@ -248,6 +263,13 @@ controller_methods! {
     watch_stats(on: bool) => call;
     /// Copies all reports of `getStats` as JSON.
     copy_stats() => call;
+    /// Accepts the offer of a file. In an event of a press only: the browser may ask where to save
+    /// the file.
+    accept_file(row: u32) => peers;
+    /// Refuses the offer of a file, or cancels its transfer.
+    cancel_transfer(row: u32) => peers;
+    /// Takes a transfer that has ended out of the list.
+    dismiss_transfer(row: u32) => peers;
     /// Switches the microphone on or off.
     toggle_microphone();
     /// Switches the camera on or off.
@@ -286,6 +308,28 @@ impl Session {
             self.ask(move |controller| controller.attach(files));
         }
         any
+    }
+
+    /// Offers the files that were chosen in a field to the target of the dialog.
+    pub fn share_chosen(self, input: &web_sys::HtmlInputElement) {
+        self.offer_files(crate::browser::dom::files::chosen(input));
+    }
+
+    /// Offers the files that are pasted to the target of the dialog. Returns whether there are any.
+    pub fn share_pasted(self, event: &web_sys::Event) -> bool {
+        let files = crate::browser::dom::files::pasted(event);
+        let any = !files.is_empty();
+        if any {
+            self.offer_files(files);
+        }
+        any
+    }
+
+    fn offer_files(self, files: Vec<crate::browser::dom::files::Bytes>) {
+        let sharing = self.transfers.with_untracked(|shown| shown.sharing.clone());
+        if let Some(Sharing { target, .. }) = sharing {
+            self.ask(move |controller| controller.peers().offer(target, files));
+        }
     }
 
     /// Plays a source of a participant in `element`.

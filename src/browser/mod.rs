@@ -3,6 +3,7 @@
 //! * [`room`] runs one room: its connection, messages, timers and storage.
 //! * [`net`] carries frames to the server: a WebSocket or long-polling.
 //! * [`call`] runs the call: devices, peer connections, playback.
+//! * [`peers`] exchanges files with other participants, browser to browser; a module of its own.
 //! * [`dom`] wraps single features of the page: clipboard, clock, storage, title, ….
 //! * [`lobby`] keeps the list of open rooms on the welcome page.
 //!
@@ -12,6 +13,7 @@ pub mod call;
 pub mod dom;
 pub mod lobby;
 mod net;
+pub mod peers;
 mod room;
 
 pub use room::RoomController;

@@ -27,6 +27,8 @@ pub enum IconName {
     Flip,
     /// A sheet of paper with a folded corner.
     File,
+    /// A sheet of paper with an arrow up.
+    ShareFile,
     /// An arrow to the right.
     Forward,
     /// Four corners, for full screen.
@@ -95,6 +97,9 @@ impl IconName {
                 "M4 8a6.5 6.5 0 0 1 11.5-2.5M16 2.5v3.3h-3.3M16 12a6.5 6.5 0 0 1-11.5 2.5M4 17.500v-3.300h3.300"
             }
             Self::File => "M5 2.500h7L15.500 6v11.500H5zM12 2.500V6h3.500",
+            Self::ShareFile => {
+                "M5 2.500h7L15.500 6v11.500H5zM10 14.500v-6M7.800 10.500 10 8.300l2.200 2.200"
+            }
             Self::Forward => "M4 10h12m-5-5 5 5-5 5",
             Self::Leave => "M8 3.500H4v13h4M8 10h9m-3.500-3.500L17 10l-3.500 3.500",
             Self::Link => {

@@ -23,6 +23,7 @@ mod rename;
 mod switch;
 mod time_zone;
 mod title;
+pub mod transfers;
 mod without_script;
 
 #[cfg(feature = "ssr")]

@@ -7,6 +7,7 @@ use crate::components::hosts::{
     InvitePeople, PersonActions, PersonDialog, PersonMenus, RefusedRequest, RoleBadge,
     RoomSettingsButton, WaitingPeople,
 };
+use crate::components::transfers::{ShareWithEverybody, ShareWithPerson};
 use crate::components::{
     Avatar, CopyButton, Icon, IconName, LanguageSwitch, NAME_PLACEHOLDERS, Rename, ThemeSwitch,
     TimeZone, isolate_names, page_address,
@@ -105,6 +106,7 @@ pub fn PeopleList() -> impl IntoView {
                 children=|person| view! { <PersonRow person /> }
             />
         </ul>
+        <ShareWithEverybody />
         <RefusedRequest />
         <PersonDialog />
     }
@@ -180,8 +182,9 @@ fn PersonRow(
     let in_call = in_call(session, id.clone());
     let tag = session.tag_of(id.clone());
     let (name, role_id, actions_id) = (nickname.to_string(), id.clone(), id.clone());
+    let (share_id, data_id) = (id.clone(), id.to_string());
     view! {
-        <li class="person" class:person--me=mine>
+        <li class="person" class:person--me=mine data-person=data_id>
             <Avatar id nickname=name.clone() />
             <bdi class="person__name">{name}</bdi>
             {move || tag.get().map(|tag| view! { <span class="tag">{tag}</span> })}
@@ -195,6 +198,7 @@ fn PersonRow(
                     <span class="visually-hidden">{words!(i18n, room.in_the_call)}</span>
                 </span>
             </ErasedShow>
+            <ShareWithPerson id=share_id nickname=nickname.clone() />
             <PersonActions id=actions_id nickname />
         </li>
     }

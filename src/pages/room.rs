@@ -10,6 +10,7 @@ use crate::components::chat::{Chat, ChatSettings, SearchBox, is_search};
 use crate::components::hosts::{
     LobbyBell, LobbySound, RoomSettingsButton, RoomSettingsDialog, WaitingBadge, show_people_name,
 };
+use crate::components::transfers::DirectFiles;
 use crate::components::{
     AdmittedTo, Banner, DeferredHydration, Hydration, Icon, IconName, Masthead, PeopleSidebar,
     TimeZone, is_without_script, page_address, preload_dialogs,
@@ -286,9 +287,12 @@ fn RoomOrCall() -> impl IntoView {
     // Calls need the script; the chat does not.
     let plain = is_without_script();
     let in_call = Memo::new(move |_| is_call_path(paths::path_of(&path.read())) && !plain);
-    move || match in_call.get() {
-        true => view! { <CallPage /> }.into_any(),
-        false => view! { <RoomPage /> }.into_any(),
+    view! {
+        {move || match in_call.get() {
+            true => view! { <CallPage /> }.into_any(),
+            false => view! { <RoomPage /> }.into_any(),
+        }}
+        <DirectFiles />
     }
 }
 

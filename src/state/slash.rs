@@ -10,6 +10,7 @@ use crate::protocol::{
 use crate::state::People;
 use crate::state::duplicate_names::DuplicateNames;
 use crate::state::standing::Standing;
+use crate::state::transfers::Target;
 
 listed_enum! {
     /// The slash commands, in the order in which they are offered.
@@ -21,6 +22,8 @@ listed_enum! {
         Nick,
         /// Choose files to send.
         File,
+        /// Share files directly with somebody, or with everybody.
+        Share,
         /// Enter the call.
         Call,
         /// Leave the call and stay in the room.
@@ -67,7 +70,7 @@ pub enum SlashArguments {
     None,
     /// A nickname of one's own.
     Nickname,
-    /// Somebody, or nobody for oneself.
+    /// Somebody, or nobody for oneself or for everybody.
     OptionalPerson,
     /// Somebody and their new nickname.
     PersonAndNickname,
@@ -88,6 +91,8 @@ pub enum SlashTask {
     Help,
     /// Files to send are chosen.
     ChooseFiles,
+    /// Files to share directly are chosen.
+    ShareFiles(Target),
     /// The nickname is changed.
     Nickname(Nickname),
     /// The call is entered.
@@ -165,6 +170,7 @@ impl SlashCommand {
             Self::Help => "help",
             Self::Nick => "nick",
             Self::File => "file",
+            Self::Share => "share",
             Self::Call => "call",
             Self::Hangup => "hangup",
             Self::Leave => "leave",
@@ -201,7 +207,7 @@ impl SlashCommand {
             | Self::Lock
             | Self::Unlock => SlashArguments::None,
             Self::Nick => SlashArguments::Nickname,
-            Self::Mute | Self::Unmute => SlashArguments::OptionalPerson,
+            Self::Share | Self::Mute | Self::Unmute => SlashArguments::OptionalPerson,
             Self::Rename => SlashArguments::PersonAndNickname,
             Self::Role => SlashArguments::PersonAndRole,
             Self::Remove | Self::Ban => SlashArguments::PersonAndReason,
@@ -215,7 +221,7 @@ impl SlashCommand {
         match self {
             Self::Help | Self::Hangup | Self::Leave | Self::Mute | Self::Settings => None,
             Self::Nick => Some(Action::ChangeNickname),
-            Self::File => Some(Action::ShareFiles),
+            Self::File | Self::Share => Some(Action::ShareFiles),
             Self::Call => Some(Action::JoinCall),
             Self::Unmute => Some(Action::UseMicrophone),
             Self::Camera => Some(Action::UseCamera),
@@ -326,6 +332,15 @@ fn task(
         SlashCommand::Help => Ok(SlashTask::Help),
         SlashCommand::Nick => nickname(rest, command).map(SlashTask::Nickname),
         SlashCommand::File => Ok(SlashTask::ChooseFiles),
+        SlashCommand::Share if rest.is_empty() => Ok(SlashTask::ShareFiles(Target::Everybody)),
+        SlashCommand::Share => {
+            let (who, rest) = person(rest, context.people)?;
+            ended(rest, command)?;
+            match context.standing.is_me(&who) {
+                true => Err(SlashProblem::Oneself),
+                false => Ok(SlashTask::ShareFiles(Target::Person(who))),
+            }
+        }
         SlashCommand::Call => Ok(SlashTask::EnterCall),
         SlashCommand::Hangup => in_call(context, SlashTask::LeaveCall),
         SlashCommand::Leave => Ok(SlashTask::LeaveRoom),
@@ -644,6 +659,17 @@ mod tests {
     }
 
     #[test]
+    fn files_are_shared_with_one_person_or_with_everybody() {
+        let to = |target| Ok(SlashTask::ShareFiles(target));
+        assert_eq!(host("/share"), to(Target::Everybody));
+        let ann = Target::Person(id("p_ann"));
+        assert_eq!(host("/share @Ann"), to(ann));
+        assert_eq!(host("/share Me"), Err(SlashProblem::Oneself));
+        let nobody = SlashProblem::NobodyNamed("nobody".to_owned());
+        assert_eq!(host("/share nobody of this name"), Err(nobody));
+    }
+
+    #[test]
     fn nobody_moderates_themselves() {
         assert_eq!(host("/remove Me"), Err(SlashProblem::Oneself));
     }
@@ -684,7 +710,7 @@ mod tests {
                 task,
                 ComposerInput::Command(Err(SlashProblem::NotAllowed(_)))
             );
-            let about_others = command.arguments() == SlashArguments::OptionalPerson;
+            let about_others = matches!(command, SlashCommand::Mute | SlashCommand::Unmute);
             assert_eq!(
                 is_refused,
                 about_others || !offered.contains(&command),

@@ -18,7 +18,7 @@ mod migration;
 mod p2p;
 mod quality;
 mod reachability;
-mod rtc;
+pub mod rtc;
 mod sfu;
 mod statistics;
 mod viewport;

@@ -9,6 +9,7 @@ use crate::browser::dom::js::Listener;
 use crate::browser::dom::share::PageFile;
 use crate::browser::dom::{address, host_link, notification, storage};
 use crate::browser::net::transport::Transport;
+use crate::browser::peers::{Parts, PeersEntry};
 use crate::protocol::{
     ClientMessage, Devices, ErrorCode, HostKey, Joined, Nickname, PRIVATE_FRAGMENT, ParticipantId,
     RoomName, Seq, ServerMessage, SessionToken,
@@ -19,6 +20,7 @@ use crate::state::connection::{PING_INTERVAL, Phase, Refused};
 use crate::state::entry::Barrier;
 use crate::state::outbox::Outbox;
 use crate::state::standing::without;
+use crate::state::transfers::Transfers;
 use crate::state::transport::TransportChoice;
 use crate::state::uploads::Uploads;
 use crate::state::{RoomState, RoomStateStoreFields, apply_to_store};
@@ -35,9 +37,12 @@ pub struct RoomController {
     pub(super) me: Weak<Self>,
     pub(super) state: Store<RoomState>,
     pub(super) call: Rc<CallController>,
+    pub(super) peers: Rc<PeersEntry>,
     /// The files of the message in the composer. Not in `state`: a store is locked as a whole.
     pub(super) uploads: RwSignal<Uploads>,
     pub(super) upload_bytes: UploadBytes,
+    /// What the page shows of the files that go from browser to browser.
+    pub(super) transfers: RwSignal<Transfers>,
     pub(super) room: RoomName,
     pub(super) nickname: RefCell<Nickname>,
     pub(super) session: RefCell<Option<SessionToken>>,
@@ -90,9 +95,8 @@ impl RoomController {
     /// Starts connecting to `room`; resumes the stored session of this tab, if any. `private`:
     /// whether the room is to be unlisted, if this participant opens it.
     pub fn start(
-        state: Store<RoomState>,
-        call: Store<CallState>,
-        uploads: RwSignal<Uploads>,
+        (state, call): (Store<RoomState>, Store<CallState>),
+        (uploads, transfers): (RwSignal<Uploads>, RwSignal<Transfers>),
         room: RoomName,
         nickname: Nickname,
         private: bool,
@@ -105,8 +109,15 @@ impl RoomController {
             me: me.clone(),
             state,
             call: CallController::new(call, sender(me.clone())),
+            peers: PeersEntry::new(Parts {
+                room: state,
+                call,
+                shown: transfers,
+                send: sender(me.clone()),
+            }),
             uploads,
             upload_bytes: UploadBytes::default(),
+            transfers,
             nickname: RefCell::new(nickname),
             session: RefCell::new(identity.map(|known| known.session)),
             host_key: RefCell::new(host_link::taken(&room)),
@@ -138,6 +149,11 @@ impl RoomController {
         &self.call
     }
 
+    /// The files that go from browser to browser.
+    pub fn peers(&self) -> &Rc<PeersEntry> {
+        &self.peers
+    }
+
     /// The local devices.
     pub fn media(&self) -> &Rc<Media> {
         self.call.media()
@@ -148,6 +164,7 @@ impl RoomController {
         self.remember_read();
         notification::close();
         self.leave_call();
+        self.peers.stop();
         self.drop_uploads();
         self.listeners.borrow_mut().clear();
         *self.timers.borrow_mut() = Timers::default();
@@ -203,6 +220,7 @@ impl RoomController {
     pub(super) fn on_message(&self, message: &ServerMessage) {
         apply_to_store(self.state, message);
         self.call.on_message(message);
+        self.peers.on_message(message);
         match message {
             ServerMessage::Joined(joined) => self.on_joined(joined),
             ServerMessage::Waiting { session, .. } => self.on_waiting(session),

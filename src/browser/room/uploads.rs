@@ -7,10 +7,11 @@ use crate::browser::dom::js::Listener;
 use crate::browser::dom::{picture, storage};
 use crate::browser::net::upload::Uploader;
 use crate::browser::room::controller::{RoomController, millis};
-use crate::protocol::{Action, Attachment, FileId, MessageId, SessionToken};
+use crate::protocol::{Action, Attachment, FileId, MessageId, ParticipantId, SessionToken};
 use crate::state::RoomStateStoreFields;
 use crate::state::connection::Phase;
 use crate::state::pictures::{HEAD_BYTES, Preparation, preparation, renamed};
+use crate::state::transfers::{Sharing, Target};
 use crate::state::uploads::{
     Failure, KeptUpload, Next, Rejected, Step, Upload, UploadKey, UploadProblem, Uploads,
 };
@@ -19,6 +20,7 @@ use leptos::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Weak;
+use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{AbortController, Event};
 
@@ -305,9 +307,49 @@ impl RoomController {
             self.uploads.update(|uploads| uploads.dragged = over);
         }
         if name == "drop" {
-            self.attach(files::dropped(event));
+            let dropped = files::dropped(event);
+            match self.share_target(event) {
+                Some(target) => self.share(target, dropped),
+                None => self.attach(dropped),
+            }
         }
     }
+}
+
+impl RoomController {
+    /// To whom dropped files go directly: to the target of the open dialog, or to the participant on
+    /// whom they were dropped. `None` if they are for a message.
+    fn share_target(&self, event: &Event) -> Option<Target> {
+        let sharing = self.transfers.with_untracked(|shown| shown.sharing.clone());
+        if let Some(Sharing { target, .. }) = sharing {
+            return Some(target);
+        }
+        let id = dropped_on(event, "data-person")?;
+        let id = ParticipantId::parse(&id).ok()?;
+        let people = self.state.people();
+        let people = people.read_untracked();
+        let is_other = people.nickname(&id).is_some() && !people.is_me(&id);
+        let may = self
+            .state
+            .standing()
+            .read_untracked()
+            .may(Action::ShareFiles, None);
+        (is_other && may).then_some(Target::Person(id))
+    }
+
+    /// Offers files directly, and closes the dialog that chooses some.
+    fn share(&self, target: Target, files: Vec<Bytes>) {
+        self.transfers
+            .maybe_update(|shown| shown.sharing.take().is_some());
+        self.peers.offer(target, files);
+    }
+}
+
+/// An attribute of the nearest element around that on which files were dropped.
+fn dropped_on(event: &Event, attribute: &str) -> Option<String> {
+    let element: web_sys::Element = event.target()?.dyn_into().ok()?;
+    let around = element.closest(&format!("[{attribute}]")).ok()??;
+    around.get_attribute(attribute)
 }
 
 /// A file as it is sent.

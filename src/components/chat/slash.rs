@@ -12,6 +12,7 @@ use crate::state::slash::{
     self, ComposerInput, SlashArguments, SlashCommand, SlashContext, SlashProblem, SlashTask,
     SlashWords,
 };
+use crate::state::transfers::Target;
 use leptos::prelude::*;
 use leptos_router::NavigateOptions;
 
@@ -68,6 +69,13 @@ pub fn suggested(session: Session, locale: Locale, typed: &str) -> Vec<Suggestio
 pub fn run(session: Session, task: SlashTask, navigate: &impl Fn(&str, NavigateOptions)) {
     match task {
         SlashTask::Help | SlashTask::ChooseFiles | SlashTask::Settings => {}
+        SlashTask::ShareFiles(target) => {
+            let nickname = match &target {
+                Target::Person(id) => session.nickname_of(id),
+                Target::Everybody => String::new(),
+            };
+            session.share_files(target, nickname);
+        }
         SlashTask::Nickname(nickname) => session.rename(nickname),
         SlashTask::EnterCall => {
             session.press_join();
@@ -169,6 +177,7 @@ fn word(locale: Locale, command: SlashCommand) -> &'static str {
         SlashCommand::Help => td_string!(locale, slash.help),
         SlashCommand::Nick => td_string!(locale, slash.nick),
         SlashCommand::File => td_string!(locale, slash.file),
+        SlashCommand::Share => td_string!(locale, slash.share),
         SlashCommand::Call => td_string!(locale, slash.call),
         SlashCommand::Hangup => td_string!(locale, slash.hangup),
         SlashCommand::Leave => td_string!(locale, slash.leave),
@@ -196,6 +205,7 @@ fn about(locale: Locale, command: SlashCommand) -> &'static str {
         SlashCommand::Help => td_string!(locale, slash.help_about),
         SlashCommand::Nick => td_string!(locale, slash.nick_about),
         SlashCommand::File => td_string!(locale, slash.file_about),
+        SlashCommand::Share => td_string!(locale, slash.share_about),
         SlashCommand::Call => td_string!(locale, slash.call_about),
         SlashCommand::Hangup => td_string!(locale, slash.hangup_about),
         SlashCommand::Leave => td_string!(locale, slash.leave_about),

@@ -31,6 +31,10 @@ pub trait RemoteEnd {
     fn say(&self, signal: Signal);
     /// ICE servers for the next gathering.
     fn ice_servers(&self) -> JsValue;
+    /// Whether the connection uses relayed candidates only.
+    fn relay_only(&self) -> bool {
+        false
+    }
     /// A new connection replaced the previous one, whose tracks have ended.
     fn opened(&self);
     /// Adds the transceivers of an offer to a connection.
@@ -190,7 +194,7 @@ impl Connector {
         match action {
             Action::CreateOffer { restart_ice } => {
                 if restart_ice {
-                    renew(&pc, &remote_end.ice_servers());
+                    renew(&pc, &remote_end.ice_servers(), remote_end.relay_only());
                 }
                 remote_end.prepare_offer(&pc).await?;
                 let options = RtcOfferOptions::new();
@@ -201,7 +205,7 @@ impl Connector {
             }
             Action::CreateAnswer { sdp } => {
                 // An ICE restart of the remote side restarts ICE here, too.
-                renew(&pc, &remote_end.ice_servers());
+                renew(&pc, &remote_end.ice_servers(), remote_end.relay_only());
                 set_remote(&pc, RtcSdpType::Offer, &sdp).await?;
                 remote_end.prepare_answer(&pc).await?;
                 let made = JsFuture::from(pc.create_answer()).await?;
@@ -235,7 +239,7 @@ impl Connector {
     }
 
     fn open(&self, number: u32, remote_end: &dyn RemoteEnd) -> Result<(), JsValue> {
-        let configuration = configuration(&remote_end.ice_servers());
+        let configuration = configuration(&remote_end.ice_servers(), remote_end.relay_only());
         let pc = RtcPeerConnection::new_with_configuration(&configuration)?;
         remote_end.opened();
         let listeners = self.listen(&pc, number);

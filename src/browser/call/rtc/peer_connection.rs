@@ -73,20 +73,25 @@ pub async fn add(pc: &RtcPeerConnection, candidate: &Candidate) -> Result<(), Js
     JsFuture::from(added).await.map(|_| ())
 }
 
-/// The configuration of a connection with these ICE servers.
-pub fn configuration(ice_servers: &JsValue) -> RtcConfiguration {
+/// The configuration of a connection with these ICE servers. `relay_only`: whether it uses relayed
+/// candidates only.
+pub fn configuration(ice_servers: &JsValue, relay_only: bool) -> RtcConfiguration {
     let configuration = RtcConfiguration::new();
     configuration.set_ice_servers(ice_servers);
     // One transport for audio and video halves candidates and setup time.
     configuration.set_bundle_policy(RtcBundlePolicy::MaxBundle);
+    if relay_only {
+        let policy = JsValue::from_str("iceTransportPolicy");
+        let _ = js_sys::Reflect::set(&configuration, &policy, &"relay".into());
+    }
     configuration
 }
 
 /// Sets the ICE servers of a connection; if the browser refuses, the previous ones stay. Only
 /// before an ICE restart or an answer, because after a change of servers the next offer is an
 /// ICE restart in any case (RFC 9429 5.2.3.1).
-pub fn renew(pc: &RtcPeerConnection, ice_servers: &JsValue) {
-    let configuration = configuration(ice_servers);
+pub fn renew(pc: &RtcPeerConnection, ice_servers: &JsValue, relay_only: bool) {
+    let configuration = configuration(ice_servers, relay_only);
     if let Err(error) = pc.set_configuration_with_configuration(&configuration) {
         leptos::logging::debug_warn!("the former ICE servers stay: {error:?}");
     }
