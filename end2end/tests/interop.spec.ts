@@ -1,12 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { BrowserContext } from '@playwright/test';
+import { DirectFiles, bytes, sha256 } from '../pages/direct_files.ts';
 import { roomPath } from '../pages/room.ts';
 import { expect, test as base, type Person } from '../support/test.ts';
 import { COLOURS, expectVideo, expectAudio, paintCamera, selectedTransports, type Colour } from '../support/media.ts';
@@ -14,7 +15,7 @@ import { Firefox, firefoxPath } from '../support/firefox.ts';
 import { expectFlow, observeCalls } from '../support/rtc.ts';
 import type { Server } from '../support/server.ts';
 
-const PEER = join(dirname(fileURLToPath(import.meta.url)), '../peers/aiortc_peer.py');
+const PEERS = join(dirname(fileURLToPath(import.meta.url)), '../peers');
 const TOOLS = process.env.NOOM_TOOLS ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'noom');
 const PYTHON = process.env.NOOM_AIORTC ?? join(TOOLS, 'aiortc/bin/python');
 
@@ -32,9 +33,17 @@ class AiortcPeer {
   }
 
   static enters(server: Server, room: string, nickname: string): AiortcPeer {
-    const args = [PEER, `ws://127.0.0.1:${server.port}/ws`, room, nickname];
-    const colour = ['--colour', COLOURS[nickname].join(',')];
-    return new AiortcPeer(spawn(PYTHON, [...args, ...colour], { stdio: ['pipe', 'pipe', 'pipe'] }));
+    return AiortcPeer.runs('aiortc_peer.py', server, room, nickname, '--colour', COLOURS[nickname].join(','));
+  }
+
+  /** A person who receives direct files. */
+  static receives(server: Server, room: string, nickname: string): AiortcPeer {
+    return AiortcPeer.runs('aiortc_files.py', server, room, nickname);
+  }
+
+  private static runs(program: string, server: Server, ...args: string[]): AiortcPeer {
+    const all = [join(PEERS, program), `ws://127.0.0.1:${server.port}/ws`, ...args];
+    return new AiortcPeer(spawn(PYTHON, all, { stdio: ['pipe', 'pipe', 'pipe'] }));
   }
 
   /** The last report about a person. */
@@ -54,7 +63,7 @@ class AiortcPeer {
 
 interface Fixtures {
   /** Starts a person by aiortc. */
-  aiortc: (server: Server, room: string, nickname: string) => AiortcPeer;
+  aiortc: (server: Server, room: string, nickname: string, kind?: 'enters' | 'receives') => AiortcPeer;
   /** Starts a Firefox. */
   firefox: () => Promise<Firefox>;
 }
@@ -63,8 +72,8 @@ const test = base.extend<Fixtures>({
   // Both depend on `startServer`, so that they end before their server.
   aiortc: async ({ startServer: _ }, use) => {
     const all: AiortcPeer[] = [];
-    await use((server, room, nickname) => {
-      const peer = AiortcPeer.enters(server, room, nickname);
+    await use((server, room, nickname, kind = 'enters') => {
+      const peer = AiortcPeer[kind](server, room, nickname);
       all.push(peer);
       return peer;
     });
@@ -141,6 +150,49 @@ async function firefoxEnters(firefox: Firefox, server: Server, room: string, nic
   await expect.poll(press, { message: 'Firefox presses "Join now"', timeout: 30_000 }).toBe(true);
 }
 
+/** Presses a button in a Firefox, once it is there. */
+async function presses(firefox: Firefox, name: string): Promise<void> {
+  const press = () =>
+    firefox.evaluate((name) => {
+      const buttons = [...document.querySelectorAll('button')];
+      const button = buttons.find((button) => (button.ariaLabel ?? button.textContent?.trim()) === name);
+      button?.click();
+      return !!button;
+    }, name);
+  await expect.poll(press, { message: `Firefox presses "${name}"`, timeout: 45_000 }).toBe(true);
+}
+
+/** Chooses a file of sevens in the dialog of a Firefox. */
+async function choosesFile(firefox: Firefox, name: string, length: number): Promise<void> {
+  const choose = () =>
+    firefox.evaluate(
+      ({ name, length }) => {
+        const field = document.querySelector<HTMLInputElement>('dialog[open] input[type=file]');
+        if (!field) return false;
+        const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(length).fill(7)], name));
+        field.files = data.files;
+        field.dispatchEvent(new Event('change', { bubbles: true }));
+        return true;
+      },
+      { name, length },
+    );
+  await expect.poll(choose, { message: 'Firefox chooses a file', timeout: 30_000 }).toBe(true);
+}
+
+/** The SHA-256 of the only file that a Firefox has received. */
+function storedHash(firefox: Firefox): Promise<string> {
+  return firefox.evaluate(async () => {
+    const root = await navigator.storage.getDirectory();
+    const folder = (await root.getDirectoryHandle('noom-received')) as any;
+    const files: FileSystemFileHandle[] = [];
+    for await (const handle of folder.values()) files.push(handle);
+    if (files.length !== 1) throw new Error(`${files.length} files`);
+    const hash = await crypto.subtle.digest('SHA-256', await (await files[0].getFile()).arrayBuffer());
+    return [...new Uint8Array(hash)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  });
+}
+
 /** The mean colour of the video in a person's tile, in a Firefox. */
 function tileColour(firefox: Firefox, of: string): Promise<Colour | null> {
   return firefox.evaluate((of) => {
@@ -208,6 +260,19 @@ test.describe('aiortc', () => {
     await expectVideo(cleo, 'Eve');
   });
 
+  test('aiortc receives a direct file of Chromium', async ({ person, aiortc, name, startServer }) => {
+    const server = await startServer();
+    const ann = await person('Ann', { server });
+    const mine = await DirectFiles.of(ann);
+    const ben = aiortc(server, name, 'Ben', 'receives');
+    await expect.poll(() => ben.reports.some(({ event }) => event === 'joined'), { timeout: 30_000 }).toBe(true);
+    await ann.entersRoom(name);
+    const content = bytes(5 * 1024 * 1024 + 1);
+    await mine.shares('Ben', [{ name: 'to aiortc.bin', buffer: content }]);
+    await mine.expectSays('to aiortc.bin', 'sent');
+    expect(ben.reports.at(-1)).toMatchObject({ event: 'received', name: 'to aiortc.bin', sha256: sha256(content) });
+  });
+
   test('datagrams that queue up while the server is stopped are all forwarded', async ({ aiortc, name, startServer }) => {
     const server = await startServer({ p2pMax: 0 });
     const ben = aiortc(server, name, 'Ben');
@@ -239,6 +304,29 @@ test.describe('Firefox', () => {
     await expectAudio(ann.page, 1);
     await expectFlow(fox.page, 1);
     expect(await selectedTransports(ann.page)).toEqual(['udp']);
+  });
+
+  test('Firefox and Chromium exchange files directly', async ({ person, firefox, name, startServer }) => {
+    test.setTimeout(150_000);
+    const server = await startServer();
+    const ann = await person('Ann', { server });
+    const mine = await DirectFiles.of(ann);
+    await ann.entersRoom(name);
+    const fox = await firefox();
+    await fox.open(`${server.url}${roomPath(name)}?name=Ben`);
+    const content = bytes(9 * 1024 * 1024);
+    await mine.shares('Ben', [{ name: 'to fox.bin', buffer: content }]);
+    await presses(fox, 'Accept to fox.bin');
+    await mine.expectSays('to fox.bin', 'sent');
+    expect(await storedHash(fox), 'Firefox has the file').toBe(sha256(content));
+    await presses(fox, 'Share a file with Ann');
+    await choosesFile(fox, 'from fox.bin', 3_000_000);
+    await mine.control('from fox.bin', 'accept_file').click();
+    await mine.expectSays('from fox.bin', 'received');
+    const download = ann.page.waitForEvent('download');
+    await mine.control('from fox.bin', 'save_file').click();
+    const arrived = readFileSync(await (await download).path());
+    expect(sha256(arrived), 'Chromium has the file').toBe(sha256(Buffer.alloc(3_000_000, 7)));
   });
 
   test('Firefox and Chromium see and hear each other browser to browser', async ({ person, firefox, name, startServer }) => {
