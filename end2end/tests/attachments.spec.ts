@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test, type Person } from '../support/test.ts';
 import { read } from '../pages/moderation.ts';
 import { roomPath } from '../pages/room.ts';
+import { gradient } from '../support/gradient.ts';
 import { ProtocolClient } from '../support/protocol_client.ts';
 import type { Server } from '../support/server.ts';
 
@@ -19,22 +20,6 @@ function filesOf({ page, room, locale }: Person) {
     picture: (name: string) => room.log.getByRole('img', { name, exact: true }),
     dialog: page.getByRole('dialog'),
   };
-}
-
-/** A PNG of this size. */
-async function painted(page: Page, width: number, height: number): Promise<Buffer> {
-  const base64 = await page.evaluate(([width, height]) => {
-    const canvas = document.createElement('canvas');
-    [canvas.width, canvas.height] = [width, height];
-    const context = canvas.getContext('2d')!;
-    const colours = context.createLinearGradient(0, 0, width, height);
-    colours.addColorStop(0, 'teal');
-    colours.addColorStop(1, 'gold');
-    context.fillStyle = colours;
-    context.fillRect(0, 0, width, height);
-    return canvas.toDataURL('image/png').split(',')[1];
-  }, [width, height]);
-  return Buffer.from(base64, 'base64');
 }
 
 /** The bytes that a link saves. */
@@ -88,7 +73,7 @@ for (const [locale, colorScheme] of [['en', 'light'], ['ko', 'dark']] as const) 
     const ben = await ProtocolClient.join(server, name, 'Ben');
     const plan = randomBytes(40_000);
     const files = [
-      await upload(server, name, sessionOf(ben), 'holiday.png', await painted(ann.page, 800, 600)),
+      await upload(server, name, sessionOf(ben), 'holiday.png', await gradient(ann.page, 'image/png', 800, 600)),
       await upload(server, name, sessionOf(ben), `${'long name '.repeat(8)}plan.pdf`, plan),
       await upload(server, name, sessionOf(ben), '한글 문서.hwp', randomBytes(5)),
     ];
@@ -146,7 +131,7 @@ test('pictures do not move the log while they load', async ({ person, name, serv
   await ann.page.goto('/');
   const ben = await ProtocolClient.join(server, name, 'Ben');
   for (const [width, height] of [[1600, 900], [300, 1200], [60, 40]]) {
-    const picture = await painted(ann.page, width, height);
+    const picture = await gradient(ann.page, 'image/png', width, height);
     await sends(ben, `${width} by ${height}`, [await upload(server, name, sessionOf(ben), `${width}.png`, picture)]);
   }
   let release = () => {};
@@ -186,7 +171,7 @@ test('without JavaScript pictures and cards are shown and saved', async ({ perso
   await painter.page.goto('/');
   const plan = randomBytes(5_000);
   const files = [
-    await upload(server, name, sessionOf(ben), 'holiday.png', await painted(painter.page, 80, 60)),
+    await upload(server, name, sessionOf(ben), 'holiday.png', await gradient(painter.page, 'image/png', 80, 60)),
     await upload(server, name, sessionOf(ben), 'plan.pdf', plan),
   ];
   await sends(ben, '', files);

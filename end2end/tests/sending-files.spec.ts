@@ -8,27 +8,12 @@ import { TcpProxy } from '../support/tcp_proxy.ts';
 import { Attaching, type Made } from '../pages/attaching.ts';
 import { filled, read } from '../pages/moderation.ts';
 import { roomPath } from '../pages/room.ts';
+import { gradient } from '../support/gradient.ts';
 import { ProtocolClient } from '../support/protocol_client.ts';
 
 const MIB = 1024 * 1024;
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 const file = (name: string, size = 3_000, mimeType = 'application/octet-stream'): Made => ({ name, mimeType, buffer: randomBytes(size) });
-
-/** A JPEG of this size, with a gradient. */
-async function photo(page: Page, width: number, height: number): Promise<Buffer> {
-  const base64 = await page.evaluate(([width, height]) => {
-    const canvas = document.createElement('canvas');
-    [canvas.width, canvas.height] = [width, height];
-    const context = canvas.getContext('2d', { willReadFrequently: true })!;
-    const colours = context.createLinearGradient(0, 0, width, 0);
-    colours.addColorStop(0, 'red');
-    colours.addColorStop(1, 'blue');
-    context.fillStyle = colours;
-    context.fillRect(0, 0, width, height);
-    return canvas.toDataURL('image/jpeg').split(',')[1];
-  }, [width, height]);
-  return Buffer.from(base64, 'base64');
-}
 
 /** The photo of a camera that was turned: orientation 6, a place, and a name that can be searched for. */
 function asByCamera(jpeg: Buffer): Buffer {
@@ -95,7 +80,7 @@ for (const [locale, colorScheme] of [['en', 'light'], ['ko', 'dark']] as const) 
     const attaching = new Attaching(ann);
     const [plan, notes] = [file('plan.pdf', 2 * MIB, 'application/pdf'), file(`${'아주 긴 이름 '.repeat(12)}.txt`, 900)];
     await ann.page.setViewportSize({ width: 360, height: 640 });
-    await attaching.picks([plan, notes, { name: 'sea.jpg', mimeType: 'image/jpeg', buffer: await photo(ann.page, 400, 300) }]);
+    await attaching.picks([plan, notes, { name: 'sea.jpg', mimeType: 'image/jpeg', buffer: await gradient(ann.page, 'image/jpeg', 400, 300) }]);
     await attaching.expectArrived('plan.pdf', '아주 긴', 'sea.webp');
     await expect(attaching.chip('plan.pdf')).toContainText('2 MB');
     await expect(attaching.chip('sea.webp').locator('img')).toHaveJSProperty('naturalWidth', 400);
@@ -144,7 +129,7 @@ test('a photo loses its place and keeps its pixels, upright', async ({ person, n
   const ann = await person('Ann');
   await ann.entersRoom(name);
   const attaching = new Attaching(ann);
-  const taken = asByCamera(await photo(ann.page, 640, 360));
+  const taken = asByCamera(await gradient(ann.page, 'image/jpeg', 640, 360));
   expect(taken.includes('HOME-ADDRESS') && taken.includes('Exif')).toBe(true);
   await attaching.picks([{ name: 'IMG_1.JPG', mimeType: 'image/jpeg', buffer: taken }]);
   await attaching.expectArrived('IMG_1.webp');
