@@ -200,8 +200,7 @@ impl Room {
         self.rules.hide_addresses || session.hide_address
     }
 
-    /// Forwards a signal to the session it names. A receiver without a socket misses it: both
-    /// sides negotiate again after the reconnect.
+    /// Forwards a signal to the session it names.
     fn route_signal(
         &mut self,
         index: usize,
@@ -222,8 +221,7 @@ impl Room {
         if !from.muted.is_empty() {
             return refuse(connection, ErrorCode::NotAllowed);
         }
-        let receiver = self.receiver(to, leg).filter(|(found, _)| *found != index);
-        let Some((receiver, session)) = receiver else {
+        let Some((receiver, session)) = self.receiver(to, leg) else {
             return refuse(connection, ErrorCode::NoSuchPerson);
         };
         // Descriptions and candidates contain addresses. A call with hidden addresses runs through
@@ -231,25 +229,39 @@ impl Room {
         if self.hides_address(session) || self.hides_address(from) {
             return refuse(connection, ErrorCode::AddressesHidden);
         }
-        let (from_id, from_leg) = (sender.person.id.clone(), from.leg);
+        self.relay_signal(index, connection, receiver, Some(from.leg), signal, now)
+    }
+
+    /// Relays a checked signal to the member at `receiver`, within the budget of the sender at `index`.
+    /// `leg` is the sender's, `None` outside the call. A receiver without a socket misses the signal:
+    /// both sides negotiate again after the reconnect.
+    pub(super) fn relay_signal(
+        &mut self,
+        index: usize,
+        connection: ConnectionId,
+        receiver: usize,
+        leg: Option<Leg>,
+        signal: Signal,
+        now: Now,
+    ) -> Vec<Effect> {
+        // One member cannot be both sides.
+        let Ok([sender, receiver]) = self.members.get_disjoint_mut([index, receiver]) else {
+            return refuse(connection, ErrorCode::NoSuchPerson);
+        };
         let (is_description, cost) = signal_cost(&signal);
-        let budget = &mut self.members[index].budget;
-        if !budget.try_signal(to, is_description, cost, now.instant) {
+        let budget = &mut sender.budget;
+        if !budget.try_signal(&receiver.person.id, is_description, cost, now.instant) {
             return refuse(connection, ErrorCode::TooManyMessages);
         }
-        let receiver = &mut self.members[receiver];
+        let from = sender.person.id.clone();
         if is_description {
-            receiver.budget.on_answer(&from_id);
+            receiver.budget.on_answer(&from);
         }
         match receiver.connection_state {
             ConnectionState::Connected(to) => vec![Effect::Relay {
                 from: connection,
                 to,
-                message: ServerMessage::Signal {
-                    from: from_id,
-                    leg: Some(from_leg),
-                    signal,
-                },
+                message: ServerMessage::Signal { from, leg, signal },
             }],
             ConnectionState::Lost(_) | ConnectionState::MediaOnly(_) => Vec::new(),
         }
@@ -264,7 +276,7 @@ impl Room {
 }
 
 /// Whether a signal is a description, and the size of its frame to the receiver in bytes.
-pub(super) fn signal_cost(signal: &Signal) -> (bool, usize) {
+fn signal_cost(signal: &Signal) -> (bool, usize) {
     match signal {
         Signal::Offer { sdp, .. } | Signal::Answer { sdp, .. } => {
             (true, json_len(sdp) + ENVELOPE_BYTES)

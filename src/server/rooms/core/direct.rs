@@ -4,9 +4,8 @@
 //! may open a connection is decided by [`super::moderation`]; everybody may answer.
 
 use super::{
-    call::signal_cost,
     command::{ConnectionId, DirectRequest, Effect, Now},
-    room::{ConnectionState, Room, refuse},
+    room::{Room, refuse},
 };
 use crate::protocol::{ErrorCode, ParticipantId, ServerMessage, Signal};
 
@@ -34,8 +33,7 @@ impl Room {
     }
 
     /// Forwards a signal to the member it names. The bytes count against the same limits as
-    /// signals of the call. A receiver without a socket misses it: both sides negotiate again after
-    /// the reconnect.
+    /// signals of the call.
     fn route_direct(
         &mut self,
         index: usize,
@@ -51,34 +49,12 @@ impl Room {
         if !signal.is_data_only() {
             return refuse(connection, ErrorCode::BadOffer);
         }
-        let receiver = self.index_of(to).filter(|found| *found != index);
-        let Some(receiver) = receiver else {
+        let Some(receiver) = self.index_of(to) else {
             return refuse(connection, ErrorCode::NoSuchPerson);
         };
         if self.rules.hide_addresses && !signal.is_relay_only() {
             return refuse(connection, ErrorCode::AddressesHidden);
         }
-        let from = self.members[index].person.id.clone();
-        let (is_description, cost) = signal_cost(&signal);
-        let budget = &mut self.members[index].budget;
-        if !budget.try_signal(to, is_description, cost, now.instant) {
-            return refuse(connection, ErrorCode::TooManyMessages);
-        }
-        let receiver = &mut self.members[receiver];
-        if is_description {
-            receiver.budget.on_answer(&from);
-        }
-        match receiver.connection_state {
-            ConnectionState::Connected(to) => vec![Effect::Relay {
-                from: connection,
-                to,
-                message: ServerMessage::Signal {
-                    from,
-                    leg: None,
-                    signal,
-                },
-            }],
-            ConnectionState::Lost(_) | ConnectionState::MediaOnly(_) => Vec::new(),
-        }
+        self.relay_signal(index, connection, receiver, None, signal, now)
     }
 }
