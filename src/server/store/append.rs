@@ -64,8 +64,7 @@ pub fn append(
     allowance.stored_rooms += u64::from(known.is_none());
     let message = ChatMessage::new(seq, new.from.clone(), new.draft.clone(), new.at);
     let mut message = message.with_mentions(&new.mentions);
-    let extra = (files.len(), new.mentions.as_slice());
-    if let Some(row) = insert(transaction, room_id, &message, extra)? {
+    if let Some(row) = insert(transaction, room_id, &message, files.len(), &new.mentions)? {
         message.files = files::insert(transaction, row, files)?;
         return Ok(Appended {
             message,
@@ -191,12 +190,14 @@ pub fn next_seq(transaction: &Transaction<'_>, room_id: i64) -> Result<Seq, Stor
     Ok(seq.unsigned_abs())
 }
 
-/// Inserts the row, with the number of its files. Returns its row id, if the id of the message was new in the room.
+/// Inserts the row, with the number of its files. Returns its row id, if the id of the message was new
+/// in the room.
 fn insert(
     transaction: &Transaction<'_>,
     room_id: i64,
     message: &ChatMessage,
-    (files, mentions): (usize, &[Mention]),
+    files: usize,
+    mentions: &[Mention],
 ) -> Result<Option<i64>, StoreError> {
     let query = "INSERT INTO messages
         (room_id, seq, client_id, author, nickname, text, at, reply_to, files, mentions)
