@@ -2,7 +2,7 @@ import { AxeBuilder } from '@axe-core/playwright';
 import { chromium, type Page } from '@playwright/test';
 import { Check } from '../pages/check.ts';
 import { canCertify } from '../support/certificate.ts';
-import { launch } from '../support/chromium.ts';
+import { launch, launchBrowser } from '../support/chromium.ts';
 import { HttpProxy } from '../support/http_proxy.ts';
 import { CONNECTION_LOST } from '../support/page_errors.ts';
 import { expect, test } from '../support/test.ts';
@@ -109,7 +109,7 @@ test('a blocked WebSocket has its sentence, and chat is said to work', async ({ 
 test('blocked UDP has its sentence, and calls are said to work by TCP', async ({ person, startServer }) => {
   const server = await startServer({ turn: true });
   const args = ['--webrtc-ip-handling-policy=disable_non_proxied_udp'];
-  const browser = await chromium.launch({ headless: true, ...launch(args) });
+  const browser = await chromium.launch({ headless: true, ...launchBrowser(args) });
   const { page } = await person('Ann', { server, browser });
   const check = new Check(page);
   await check.open();
