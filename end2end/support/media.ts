@@ -19,10 +19,10 @@ export const COLOURS: Record<string, Colour> = {
  * real one. Call before the page loads.
  */
 export async function paintCamera(
-  page: Page, colour: Colour, size: [number, number] = [640, 360], busy = false, volume = 1,
+  page: Page, colour: Colour, size: [number, number] = [640, 360], busy = false, volume = 1, fps = 20,
 ): Promise<void> {
   await page.addInitScript(
-    ({ colour: [red, green, blue], size: [width, height], busy, volume }) => {
+    ({ colour: [red, green, blue], size: [width, height], busy, volume, fps }) => {
       if (typeof MediaDevices === 'undefined') return;
       const canvas = document.createElement('canvas');
       [canvas.width, canvas.height] = [width, height];
@@ -41,11 +41,11 @@ export async function paintCamera(
         context.fillStyle = 'white';
         context.fillRect((drawn++ * 7) % width, 0, 8, 8);
       };
-      setInterval(draw, 50);
+      setInterval(draw, 1_000 / fps);
       draw();
       MediaDevices.prototype.getUserMedia = async ({ video, audio }: MediaStreamConstraints = {}) => {
         const tracks: MediaStreamTrack[] = [];
-        if (video) tracks.push(...canvas.captureStream(20).getTracks());
+        if (video) tracks.push(...canvas.captureStream(fps).getTracks());
         if (audio) {
           // One for all tracks: browsers limit the number of audio contexts.
           sound ??= new AudioContext();
@@ -63,7 +63,7 @@ export async function paintCamera(
         return new MediaStream(tracks);
       };
     },
-    { colour, size, busy, volume },
+    { colour, size, busy, volume, fps },
   );
 }
 

@@ -2,6 +2,7 @@ import { expect, test, type Person } from '../support/test.ts';
 import {
   allowDevices, descriptions, devicesAsked, everythingFreed, expectFlow, inbound, pathOf, recoveries,
 } from '../support/rtc.ts';
+import { COLOURS, paintCamera } from '../support/media.ts';
 import { Call } from '../pages/call.ts';
 import { roomPath } from '../pages/room.ts';
 import { LABELS } from '../support/labels.ts';
@@ -12,10 +13,13 @@ const CAMERA_OFF = /camera off/i;
 type Bring = (nickname: string) => Promise<Person>;
 
 /** Brings people into one call and waits until everybody has a tile for everybody. */
-async function call(person: Bring, room: string, nicknames: string[]): Promise<Person[]> {
+async function call(
+  person: Bring, room: string, nicknames: string[], prepare?: (somebody: Person) => Promise<void>,
+): Promise<Person[]> {
   const people: Person[] = [];
   for (const nickname of nicknames) {
     const somebody = await person(nickname);
+    await prepare?.(somebody);
     await somebody.entersCall(room);
     people.push(somebody);
   }
@@ -55,7 +59,9 @@ test("the own video is mirrored and muted, other videos are neither", async ({ p
 
 test('four people all see and hear the other three', async ({ person, name }) => {
   test.setTimeout(180_000);
-  const people = await call(person, name, ['Ann', 'Ben', 'Cleo', 'Dan']);
+  // Twelve encoders and as many decoders: small and few pictures, so that two cores keep up.
+  const small = ({ name, page }: Person) => paintCamera(page, COLOURS[name], [320, 180], false, 1, 10);
+  const people = await call(person, name, ['Ann', 'Ben', 'Cleo', 'Dan'], small);
   for (const somebody of people) await expectFlow(somebody.page, 3);
 });
 

@@ -12,10 +12,10 @@ type Bring = (nickname: string, options?: { server?: Server }) => Promise<Person
 
 /** Brings a person with their own colour into the call. */
 async function enters(
-  person: Bring, server: Server, room: string, nickname: string, size?: [number, number],
+  person: Bring, server: Server, room: string, nickname: string, size?: [number, number], fps?: number,
 ): Promise<Person> {
   const somebody = await person(nickname, { server });
-  await paintCamera(somebody.page, COLOURS[nickname], size);
+  await paintCamera(somebody.page, COLOURS[nickname], size, false, 1, fps);
   await somebody.entersCall(room);
   return somebody;
 }
@@ -113,9 +113,9 @@ test('five people through the server see the right video of each person and hear
   test.setTimeout(300_000);
   const server = await startServer({ p2pMax: 0 });
   const people: Person[] = [];
-  // Small pictures: five pages that encode and decode large ones starve two cores, and the server
-  // takes their late feedback for a narrow line and pauses pictures.
-  for (const nickname of Object.keys(COLOURS)) people.push(await enters(person, server, name, nickname, [320, 180]));
+  // Small and few pictures: five pages that encode and decode large ones starve two cores, and the
+  // server takes their late feedback for a narrow line and pauses pictures.
+  for (const nickname of Object.keys(COLOURS)) people.push(await enters(person, server, name, nickname, [320, 180], 10));
   for (const viewer of people) {
     await viewer.call.expectTiles(5);
     for (const other of people.filter((other) => other !== viewer)) await expectVideo(viewer, other.name);
