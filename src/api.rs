@@ -157,6 +157,21 @@ pub enum Wait {
     Ended,
 }
 
+/// Highest number of unread messages of a room that is counted.
+pub const MAX_UNREAD: u32 = 100;
+
+/// Highest number of read positions in a request.
+pub const MAX_READS: usize = 50;
+
+/// The read position of a device in a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadPosition {
+    /// The room that was read.
+    pub room: RoomName,
+    /// The newest message that was seen.
+    pub position: Position,
+}
+
 /// A part of a room's messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FoundMessages {
@@ -195,6 +210,20 @@ pub async fn welcome() -> Result<WelcomeStart, ApiError> {
         unlisted: !context.config.list_rooms,
         nickname: server::remembered_nickname(),
     })
+}
+
+/// Counts the messages that came to rooms of the list after the read positions of a device. Returns a
+/// number for each position, in their order, at most [`MAX_UNREAD`]; 0 where the room is not in the list,
+/// is hidden from the author of the request, or has another log by now.
+///
+/// # Errors
+/// [`ApiError::Request`] if `reads` is no JSON array of [`ReadPosition`], or has more than [`MAX_READS`].
+#[server(endpoint = "unread")]
+pub async fn unread(
+    /// The read positions, as JSON.
+    reads: String,
+) -> Result<Vec<u32>, ApiError> {
+    server::unread(&reads).await
 }
 
 /// Validates the welcome form and redirects to the room, which is not opened yet. An empty nickname

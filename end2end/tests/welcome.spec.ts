@@ -43,6 +43,35 @@ test('open rooms and their counts are in the HTML that the server sends', async 
   expect(await html()).toContain(`href="${roomPath(name)}`);
 });
 
+for (const [locale, one, three] of [['en', '1 new message', '3 new messages'], ['ko', '새 메시지 1개', '새 메시지 3개']] as const) {
+  test(`messages that this device has not read are counted in the list (${locale})`, async ({ person, name }) => {
+    const [ann, ben] = [await person('Ann', { locale }), await person('Ben')];
+    await ben.entersRoom(name);
+    await ben.room.says('before');
+    await ann.entersRoom(name);
+    await ann.room.sees('before');
+    await ann.room.leave.click();
+    await expect(ann.welcome.entry(name)).toBeVisible();
+    await expect(ann.welcome.entry(name)).not.toContainText(one.slice(2));
+
+    await ben.room.says('after');
+    await ann.welcome.open();
+    await expect(ann.welcome.entry(name)).toContainText(one);
+    await ben.room.says('and');
+    await ben.room.says('again');
+    // As when the page comes in sight again.
+    await ann.page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+    await expect(ann.welcome.entry(name)).toContainText(three);
+
+    await ann.welcome.entry(name).click();
+    await ann.room.sees('again');
+    await ann.room.leave.click();
+    await expect(ann.welcome.entry(name)).toBeVisible();
+    await ann.page.reload();
+    await expect(ann.welcome.entry(name)).not.toContainText(three);
+  });
+}
+
 test('a click on an open room joins it', async ({ person, name }) => {
   const [ann, ben] = [await person('Ann'), await person('Ben')];
   await ann.entersRoom(name);

@@ -1,6 +1,9 @@
 //! The implementation of the server functions.
 
-use super::{ApiError, Field, FoundMessages, NICKNAME_COOKIE, RoomStart, Visit, Wait};
+use super::{
+    ApiError, Field, FoundMessages, MAX_READS, MAX_UNREAD, NICKNAME_COOKIE, ReadPosition,
+    RoomStart, Visit, Wait,
+};
 use crate::i18n::guest_name;
 use crate::protocol::{
     ChatDraft, ChatText, ErrorCode, InviteId, InviteToken, MAX_CHAT_CHARS, MessageId, NameError,
@@ -258,6 +261,35 @@ pub(super) async fn messages_around(
         messages,
         more: false,
     })
+}
+
+pub(super) async fn unread(reads: &str) -> Result<Vec<u32>, ApiError> {
+    let reads: Vec<ReadPosition> = serde_json::from_str(reads).map_err(|_| ApiError::Request)?;
+    if reads.len() > MAX_READS {
+        return Err(ApiError::Request);
+    }
+    allow(RequestKind::History, 1)?;
+    let context = context();
+    let (reader, listed) = (reader(None), context.rooms.summaries());
+    let mut counted = vec![0; reads.len()];
+    let mut asked = Vec::new();
+    for (index, ReadPosition { room, position }) in reads.into_iter().enumerate() {
+        // Who knows the name of another room learns nothing of it.
+        if !listed.iter().any(|it| it.name == room) {
+            continue;
+        }
+        let visible = context.rooms.is_visible(&room, reader.as_ref()).await;
+        if visible.map_err(room_error)? {
+            asked.push((index, room, position));
+        }
+    }
+    let positions = asked.iter();
+    let positions = positions.map(|(_, room, Position { epoch, seq })| (room, epoch, *seq));
+    let unread = context.store.unread(positions, MAX_UNREAD).await;
+    for ((index, ..), count) in asked.iter().zip(unread.map_err(store_error)?) {
+        counted[*index] = count;
+    }
+    Ok(counted)
 }
 
 /// Whether there is a room of this name that the author of the request may see.

@@ -5,7 +5,7 @@
 //! * [`call`] runs the call: devices, peer connections, playback.
 //! * [`peers`] exchanges files with other participants, browser to browser; a module of its own.
 //! * [`dom`] wraps single features of the page: clipboard, clock, storage, title, ….
-//! * [`lobby`] keeps the list of open rooms on the welcome page.
+//! * [`lobby`] keeps the list of open rooms on the welcome page, [`unread`] the counts beside them.
 //!
 //! The pure state machines of [`crate::state`] make the decisions.
 
@@ -15,5 +15,6 @@ pub mod lobby;
 mod net;
 pub mod peers;
 mod room;
+pub mod unread;
 
 pub use room::RoomController;

@@ -1,8 +1,10 @@
-//! The list of open rooms: rendered by the server, updated by the script.
+//! The list of open rooms: rendered by the server, updated by the script, which also shows how many
+//! messages this device has not read.
 
+use crate::api::MAX_UNREAD;
 use crate::components::{ErasedShow, page_address};
 use crate::i18n::{people, *};
-use crate::protocol::RoomSummary;
+use crate::protocol::{RoomName, RoomSummary};
 use crate::words;
 use leptos::prelude::*;
 
@@ -16,12 +18,14 @@ pub fn OpenRooms(
     let (live, set_live) = signal(None::<Vec<RoomSummary>>);
     watch(set_live);
     let rooms = Memo::new(move |_| live.get().unwrap_or_else(|| rooms.clone()));
+    let unread = RwSignal::new(Vec::new());
+    count_unread(rooms, unread);
     view! {
         <ul class="rooms" aria-label=words!(i18n, welcome.open_rooms)>
             <For
                 each=move || rooms.get()
                 key=|room| (room.name.clone(), room.people, room.in_call)
-                children=|room| view! { <OpenRoom room /> }
+                children=move |room| view! { <OpenRoom room unread /> }
             />
         </ul>
         <ErasedShow when=Signal::derive(move || rooms.read().is_empty())>
@@ -35,6 +39,8 @@ pub fn OpenRooms(
 fn OpenRoom(
     /// Name and number of people of the room.
     room: RoomSummary,
+    /// Numbers of unread messages of rooms.
+    unread: RwSignal<Vec<(RoomName, u32)>>,
 ) -> impl IntoView {
     let i18n = use_i18n();
     let RoomSummary {
@@ -42,6 +48,12 @@ fn OpenRoom(
         people: count,
         in_call,
     } = room;
+    let of = name.clone();
+    let unread = move || {
+        let unread = unread.read();
+        let count = unread.iter().find(|(room, _)| *room == of)?.1;
+        Some(unread_words(i18n.get_locale(), count))
+    };
     view! {
         <li class="rooms__item">
             <a
@@ -53,6 +65,8 @@ fn OpenRoom(
                 <span class="rooms__dot" aria-hidden="true"></span>
                 <bdi class="rooms__name">{name.to_string()}</bdi>
                 " "
+                <span class="rooms__unread">{Signal::derive(unread)}</span>
+                " "
                 <span class="rooms__count">
                     {Signal::derive(move || people(i18n.get_locale(), count))}
                 </span>
@@ -63,6 +77,24 @@ fn OpenRoom(
             </a>
         </li>
     }
+}
+
+/// "3 new messages".
+fn unread_words(locale: Locale, count: u32) -> String {
+    match count {
+        1 => td_string!(locale, welcome.one_unread, count = count).to_string(),
+        MAX_UNREAD.. => td_string!(locale, welcome.many_unread, count = MAX_UNREAD - 1).to_string(),
+        _ => td_string!(locale, welcome.unread, count = count).to_string(),
+    }
+}
+
+/// Counts the unread messages of the rooms in the browser: at first, when the rooms change, and when
+/// the page comes in sight again.
+fn count_unread(rooms: Memo<Vec<RoomSummary>>, unread: RwSignal<Vec<(RoomName, u32)>>) {
+    #[cfg(feature = "hydrate")]
+    crate::browser::unread::count(rooms, unread);
+    #[cfg(not(feature = "hydrate"))]
+    let _ = (rooms, unread);
 }
 
 /// Updates the list in the browser while it is mounted.

@@ -55,4 +55,5 @@ mod rooms;
 mod search;
 mod text;
 mod tls;
+mod unread;
 mod visits;

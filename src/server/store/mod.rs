@@ -352,6 +352,27 @@ impl Store {
             .map(|page| self.signed(page))
     }
 
+    /// The numbers of messages after these positions, each at most `limit`, in their order.
+    ///
+    /// # Errors
+    /// The database failed; a retry is safe.
+    pub async fn unread(
+        &self,
+        positions: impl Iterator<Item = (&RoomName, &Epoch, Seq)>,
+        limit: u32,
+    ) -> Result<Vec<u32>, StoreError> {
+        let positions = positions.map(|(room, epoch, seq)| (room.clone(), epoch.clone(), seq));
+        let positions: Vec<_> = positions.collect();
+        self.readers
+            .run(move |connection| {
+                let counts = positions
+                    .iter()
+                    .map(|(room, epoch, seq)| reader::unread(connection, room, epoch, *seq, limit));
+                counts.collect()
+            })
+            .await
+    }
+
     /// The oldest messages after `seq`, at most `limit`.
     ///
     /// # Errors

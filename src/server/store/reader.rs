@@ -249,6 +249,29 @@ pub fn after(
     Ok(complete(connection, rows, limit)?.messages)
 }
 
+/// Counts the messages after a position that are not deleted, up to `limit`; 0 if the room has another
+/// log by now.
+pub fn unread(
+    connection: &Connection,
+    room: &RoomName,
+    epoch: &Epoch,
+    seq: Seq,
+    limit: u32,
+) -> Result<u32, StoreError> {
+    let query = "SELECT count(*) FROM (
+            SELECT 1 FROM messages
+            WHERE room_id = (SELECT id FROM rooms WHERE name = ?1 AND epoch = ?2) AND seq > ?3
+                AND (text <> '' OR files > 0)
+            LIMIT ?4
+        )";
+    let mut statement = connection.prepare_cached(query)?;
+    let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+    let count = statement.query_row(params![room.as_str(), epoch.as_str(), seq, limit], |row| {
+        row.get(0)
+    });
+    Ok(count?)
+}
+
 /// Epoch and newest `seq` of a stored room.
 pub fn head(connection: &Connection, room: &RoomName) -> Result<Option<(Epoch, Seq)>, StoreError> {
     let mut statement =
