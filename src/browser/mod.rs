@@ -17,4 +17,5 @@ pub mod peers;
 mod room;
 pub mod unread;
 
+pub use net::fetch::text as fetch_text;
 pub use room::RoomController;

@@ -23,6 +23,8 @@ pub enum IconName {
     Eye,
     /// An eye, struck out.
     EyeOff,
+    /// A smiling face, for emoji.
+    Face,
     /// Two arrows around each other.
     Flip,
     /// A sheet of paper with a folded corner.
@@ -92,6 +94,9 @@ impl IconName {
             }
             Self::EyeOff => {
                 "M2 10s3-5.500 8-5.500 8 5.500 8 5.500-3 5.500-8 5.500S2 10 2 10zM10 12.500a2.500 2.500 0 1 0 0-5 2.500 2.500 0 0 0 0 5zM3.500 16.500l13-13"
+            }
+            Self::Face => {
+                "M10 2.5a7.5 7.5 0 1 0 0 15 7.5 7.5 0 0 0 0-15zM6.500 11.500c1.500 3 5.500 3 7 0M7.500 7.500v1M12.500 7.500v1"
             }
             Self::Flip => {
                 "M4 8a6.5 6.5 0 0 1 11.5-2.5M16 2.5v3.3h-3.3M16 12a6.5 6.5 0 0 1-11.5 2.5M4 17.500v-3.300h3.300"

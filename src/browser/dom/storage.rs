@@ -6,6 +6,7 @@ use crate::paths::base;
 use crate::protocol::{HostKey, InviteToken, Nickname, RoomName, RoomPassword, SessionToken};
 use crate::state::Position;
 use crate::state::alert::AlertSettings;
+use crate::state::emoji::SkinTone;
 use crate::state::log::PendingMessage;
 use crate::state::uploads::KeptUpload;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -155,6 +156,22 @@ pub fn alert_settings() -> AlertSettings {
 pub fn set_alert_settings(settings: AlertSettings) {
     if let Some(storage) = local_storage() {
         let _ = storage.set_item(ALERTS, &settings.to_text());
+    }
+}
+
+/// The key of the skin tone of emoji.
+const SKIN_TONE: &str = "noom:skin-tone";
+
+/// The skin tone in which this device offers emoji.
+pub fn skin_tone() -> SkinTone {
+    let text = local_storage().and_then(|storage| storage.get_item(SKIN_TONE).ok()?);
+    SkinTone::of_number(&text.unwrap_or_default())
+}
+
+/// Stores the skin tone in which this device offers emoji.
+pub fn set_skin_tone(tone: SkinTone) {
+    if let Some(storage) = local_storage() {
+        let _ = storage.set_item(SKIN_TONE, &tone.number().to_string());
     }
 }
 

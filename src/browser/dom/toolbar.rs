@@ -7,13 +7,7 @@ use web_sys::{Element, HtmlElement};
 /// becomes the toolbar's tab stop. Returns false for other keys.
 pub fn move_focus(bar: &Element, key: &str) -> bool {
     let buttons = visible_buttons(bar);
-    let focused = web_sys::window()
-        .and_then(|w| w.document())
-        .and_then(|d| d.active_element());
-    let place = buttons
-        .iter()
-        .position(|button| focused.as_ref() == Some(AsRef::<Element>::as_ref(button)));
-    let (Some(place), count) = (place, buttons.len()) else {
+    let (Some(place), count) = (focused_place(&buttons), buttons.len()) else {
         return false;
     };
     let next = match key {
@@ -23,10 +17,48 @@ pub fn move_focus(bar: &Element, key: &str) -> bool {
         "End" => count - 1,
         _ => return false,
     };
+    focus_button(&buttons, next)
+}
+
+/// Moves the focus by a key in a grid of rows of `columns` buttons: arrows without going round, Home and
+/// End to the ends. The focused button becomes the grid's tab stop. Returns false for other keys.
+pub fn move_focus_in_grid(grid: &Element, key: &str, columns: usize) -> bool {
+    let buttons = visible_buttons(grid);
+    let Some(place) = focused_place(&buttons) else {
+        return false;
+    };
+    let last = buttons.len() - 1;
+    let next = match key {
+        "ArrowRight" => place + 1,
+        "ArrowLeft" => place.saturating_sub(1),
+        "ArrowDown" => place + columns,
+        "ArrowUp" => place.checked_sub(columns).unwrap_or(place),
+        "Home" => 0,
+        "End" => last,
+        _ => return false,
+    };
+    focus_button(&buttons, next.min(last))
+}
+
+/// Gives the focus to the first button. Returns whether there is one.
+pub fn focus_first(bar: &Element) -> bool {
+    focus_button(&visible_buttons(bar), 0)
+}
+
+/// Focuses the button at a place, which becomes the tab stop.
+fn focus_button(buttons: &[HtmlElement], place: usize) -> bool {
     for (at, button) in buttons.iter().enumerate() {
-        button.set_tab_index(if at == next { 0 } else { -1 });
+        button.set_tab_index(if at == place { 0 } else { -1 });
     }
-    buttons[next].focus().is_ok()
+    let button = buttons.get(place);
+    button.is_some_and(|button| button.focus().is_ok())
+}
+
+/// The place of the button that has the focus.
+fn focused_place(buttons: &[HtmlElement]) -> Option<usize> {
+    let focused = web_sys::window()?.document()?.active_element()?;
+    let is_focused = |button: &HtmlElement| AsRef::<Element>::as_ref(button) == &focused;
+    buttons.iter().position(is_focused)
 }
 
 /// The buttons that are visible at the current width.

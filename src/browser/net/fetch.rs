@@ -123,6 +123,14 @@ pub async fn ask_refusal() -> Option<Refused> {
     }
 }
 
+/// The text of a file of this server; `None` if it does not send it.
+pub async fn text(path: &str) -> Option<String> {
+    let answer = JsFuture::from(web_sys::window()?.fetch_with_str(&address(path))).await;
+    let answer: Response = answer.ok()?.into();
+    let text = JsFuture::from(answer.ok().then(|| answer.text().ok())??).await;
+    text.ok()?.as_string()
+}
+
 /// The JSON of a response.
 async fn json(answer: &Response) -> Result<JsValue, JsValue> {
     JsFuture::from(answer.json()?).await

@@ -1,6 +1,7 @@
 //! The actions on a message: reply, react, copy, pin, edit, delete.
 
 use crate::components::chat::ReplyTarget;
+use crate::components::chat::emoji::{EmojiChooser, EmojiUse};
 use crate::components::{Icon, IconName, dismiss_outside};
 use crate::i18n::*;
 use crate::protocol::{Action, ChatText, Emoji, MAX_PINS, MessageId, ParticipantId};
@@ -125,6 +126,24 @@ fn ActionList(
         }
         .into_any()
     });
+    let chooser = expect_context::<EmojiChooser>();
+    let more = may_react.then(|| {
+        let choose = move |_| {
+            menu.set(ActionMenu::Closed);
+            chooser.open(EmojiUse::Reaction(id));
+        };
+        view! {
+            <button
+                class="actions__emoji"
+                type="button"
+                aria-label=words!(i18n, chat.emoji_more)
+                on:click=choose
+            >
+                <Icon name=IconName::Face />
+            </button>
+        }
+        .into_any()
+    });
     let reply = move |_| {
         replying.set(Some(id));
         menu.set(ActionMenu::Closed);
@@ -206,6 +225,7 @@ fn ActionList(
     view! {
         <div class="actions__list" role="group" aria-label=words!(i18n, room.actions)>
             {may_react.then(|| react.collect_view())}
+            {more}
             {answer}
             <button class="actions__choice" type="button" on:click=copy>
                 {Signal::derive(move || match copied.get() {

@@ -7,15 +7,19 @@
 use crate::api::PostMessage;
 use crate::components::chat::ReplyTarget;
 use crate::components::chat::attach::{AttachButton, FileChooser, FilesToSend};
+use crate::components::chat::emoji::{self, EmojiButton, EmojiChooser};
 use crate::components::chat::mention;
 use crate::components::chat::quote::QuoteView;
 use crate::components::chat::settings::ChatSettings;
 use crate::components::chat::slash;
 use crate::components::chat::suggestions::{
-    SUGGESTIONS_ID, Suggestion, SuggestionKey, SuggestionList, Suggestions, is_composing,
+    SUGGESTIONS_ID, Suggestion, SuggestionKey, SuggestionKind, SuggestionList, Suggestions,
+    is_composing,
 };
 use crate::components::hosts::RefusedRequest;
-use crate::components::{ErasedShow, Icon, IconName, WithoutScriptField, refused_text};
+use crate::components::{
+    ErasedShow, Icon, IconName, WithoutScriptField, is_without_script, refused_text,
+};
 use crate::i18n::*;
 use crate::paths::address;
 use crate::protocol::{
@@ -23,6 +27,7 @@ use crate::protocol::{
 };
 use crate::session::Session;
 use crate::state::RoomStateStoreFields;
+use crate::state::completion;
 use crate::state::duplicate_names::DuplicateNames;
 use crate::state::rows::Quote;
 use crate::state::slash::{ComposerInput, SlashProblem, SlashTask};
@@ -57,6 +62,7 @@ pub fn Composer() -> impl IntoView {
     let problem = RwSignal::new(refused.map(|why| Problem::of_form(&why)));
     let navigate = StoredValue::new(use_navigate());
     let suggestions = Suggestions::new();
+    let emojis = expect_context::<EmojiChooser>();
     let commanded = RwSignal::new(false);
     let uploads = session.uploads;
     let chooser = FileChooser::new(session);
@@ -64,23 +70,49 @@ pub fn Composer() -> impl IntoView {
     // The people of the mentions that were taken from the list.
     let mentioned = StoredValue::new(Vec::<ParticipantId>::new());
     let suggest = move |typed: &str| {
-        let people = mention::suggested(session, typed, caret(area));
-        suggestions.show(match people.is_empty() {
-            true => slash::suggested(session, i18n.get_locale_untracked(), typed),
-            false => people,
-        });
+        let (locale, caret) = (i18n.get_locale_untracked(), caret(area));
+        let mut found = mention::suggested(session, typed, caret);
+        if found.is_empty() {
+            found = emoji::suggested(emojis, locale, typed, caret);
+        }
+        if found.is_empty() {
+            found = slash::suggested(session, locale, typed);
+        }
+        suggestions.show(found);
     };
     let take = move |taken: Suggestion| {
         if let Some(field) = area.get_untracked() {
             field.set_value(&taken.text);
             keep_draft(session, &taken.text);
-            if let Some((person, caret)) = taken.mention {
+            if let Some(caret) = taken.caret {
                 move_caret(area, caret);
-                mentioned.update_value(|mentioned| mentioned.push(person));
+            }
+            match taken.kind {
+                SuggestionKind::Person(person) => {
+                    mentioned.update_value(|mentioned| mentioned.push(person));
+                }
+                SuggestionKind::Command | SuggestionKind::Emoji => {}
             }
             suggest(&taken.text);
         }
     };
+    // The table of emoji has come while a name is typed.
+    Effect::new(move || {
+        emojis.track();
+        if let Some(area) = area.get_untracked() {
+            suggest(&area.value());
+        }
+    });
+    Effect::new(move || {
+        if let (Some(emoji), Some(field)) = (emojis.take_chosen(), area.get_untracked()) {
+            let at = caret(area).unwrap_or(u32::MAX);
+            let completed = completion::inserted(&field.value(), at, &emoji);
+            field.set_value(&completed.text);
+            keep_draft(session, &completed.text);
+            let _ = field.focus();
+            move_caret(area, completed.caret);
+        }
+    });
     restore_draft(session, area);
     let send = move || {
         let Some(area) = area.get_untracked() else {
@@ -208,10 +240,18 @@ pub fn Composer() -> impl IntoView {
     let offered = move || {
         let count = suggestions.count();
         let locale = i18n.get_locale();
-        (count > 0).then(|| match (suggestions.are_people(), count) {
-            (false, _) => td_string!(locale, slash.offered, count = count).to_string(),
-            (true, 1) => td_string!(locale, chat.offered_one).to_owned(),
-            (true, _) => td_string!(locale, chat.offered, count = count).to_string(),
+        (count > 0).then(|| match (suggestions.kind(), count) {
+            (SuggestionKind::Command, _) => {
+                td_string!(locale, slash.offered, count = count).to_string()
+            }
+            (SuggestionKind::Person(_), 1) => td_string!(locale, chat.offered_one).to_owned(),
+            (SuggestionKind::Person(_), _) => {
+                td_string!(locale, chat.offered, count = count).to_string()
+            }
+            (SuggestionKind::Emoji, 1) => td_string!(locale, chat.offered_one_emoji).to_owned(),
+            (SuggestionKind::Emoji, _) => {
+                td_string!(locale, chat.offered_emoji, count = count).to_string()
+            }
         })
     };
     view! {
@@ -223,9 +263,10 @@ pub fn Composer() -> impl IntoView {
             <FilesToSend focus />
             <SuggestionList
                 suggestions
-                name=Signal::derive(move || match suggestions.are_people() {
-                    true => t_string!(i18n, chat.people).to_owned(),
-                    false => t_string!(i18n, slash.commands).to_owned(),
+                name=Signal::derive(move || match suggestions.kind() {
+                    SuggestionKind::Person(_) => t_string!(i18n, chat.people).to_owned(),
+                    SuggestionKind::Emoji => t_string!(i18n, chat.emoji).to_owned(),
+                    SuggestionKind::Command => t_string!(i18n, slash.commands).to_owned(),
                 })
                 take=Callback::new(take)
             />
@@ -279,6 +320,7 @@ pub fn Composer() -> impl IntoView {
                     }
                 }
             ></textarea>
+            {(!is_without_script()).then(|| view! { <EmojiButton closed /> })}
             // Without script the form sends files, too.
             <button
                 class="button button--primary composer__send"

@@ -4,6 +4,7 @@ mod actions;
 mod announce;
 mod attach;
 mod composer;
+mod emoji;
 mod files;
 mod log;
 mod mention;
@@ -25,6 +26,7 @@ use crate::components::{DeferredHydration, ErasedShow};
 use crate::protocol::MessageId;
 use announce::Announcements;
 use composer::Composer;
+use emoji::{EmojiChooser, EmojiDialog};
 use files::{FileViewer, PictureDialog};
 use leptos::prelude::*;
 use log::MessageLog;
@@ -42,6 +44,7 @@ struct ReplyTarget(RwSignal<Option<MessageId>>);
 pub fn Chat() -> impl IntoView {
     provide_context(ReplyTarget(RwSignal::new(None)));
     FileViewer::provide();
+    EmojiChooser::provide();
     let found = is_search();
     view! {
         <section class="chat">
@@ -49,6 +52,7 @@ pub fn Chat() -> impl IntoView {
             <Announcements />
             <PictureDialog />
             <ChatSettingsDialog />
+            <EmojiDialog />
             <ErasedShow when=found>
                 <SearchResults />
             </ErasedShow>

@@ -1,6 +1,6 @@
 //! Slash commands in the composer: the words of the page, what they do, and why they do not.
 
-use super::suggestions::Suggestion;
+use super::suggestions::{Suggestion, SuggestionKind};
 use crate::components::hosts::{role_name, role_with_article};
 use crate::i18n::*;
 use crate::paths::{address, to_address};
@@ -58,7 +58,8 @@ pub fn suggested(session: Session, locale: Locale, typed: &str) -> Vec<Suggestio
                 text: format!("/{}{space}", word(locale, command)),
                 label: usage(locale, command),
                 about: about(locale, command).to_owned(),
-                mention: None,
+                kind: SuggestionKind::Command,
+                caret: None,
             }
         })
         .collect()

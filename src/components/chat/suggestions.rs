@@ -23,9 +23,21 @@ pub struct Suggestion {
     pub label: String,
     /// What is shown beside it.
     pub about: String,
-    /// The person whom it mentions, and where the caret is once it is taken, in UTF-16 code units;
-    /// `None` for a command.
-    pub mention: Option<(ParticipantId, u32)>,
+    /// What it is.
+    pub kind: SuggestionKind,
+    /// Where the caret is once it is taken, in UTF-16 code units; `None` for the end.
+    pub caret: Option<u32>,
+}
+
+/// What a suggestion is. A list has one kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SuggestionKind {
+    /// A command behind a `/`.
+    Command,
+    /// A person, who is mentioned.
+    Person(ParticipantId),
+    /// An emoji behind a `:`.
+    Emoji,
 }
 
 /// The suggestions of one composer.
@@ -73,10 +85,11 @@ impl Suggestions {
         self.shown.read().len()
     }
 
-    /// Whether the suggestions are people, not commands.
-    pub fn are_people(self) -> bool {
+    /// The kind of the suggestions; that of commands if there are none.
+    pub fn kind(self) -> SuggestionKind {
         let shown = self.shown.read();
-        shown.first().is_some_and(|first| first.mention.is_some())
+        let first = shown.first().map(|first| first.kind.clone());
+        first.unwrap_or(SuggestionKind::Command)
     }
 
     /// Id of the active suggestion, for `aria-activedescendant`.
@@ -105,9 +118,10 @@ impl Suggestions {
             }
             "Enter" | "Tab" if !event.shift_key() => {
                 let taken = self.shown.read_untracked().get(active).cloned();
-                // A command that is typed in full is done; a person is always chosen.
+                // A command that is typed in full is done; people and emoji are always chosen.
                 let taken = taken.filter(|taken| {
-                    taken.mention.is_some() || taken.text.trim_end() != typed.trim_end()
+                    taken.kind != SuggestionKind::Command
+                        || taken.text.trim_end() != typed.trim_end()
                 });
                 taken.map_or(SuggestionKey::Other, SuggestionKey::Taken)
             }
