@@ -1,5 +1,6 @@
-//! The focus in a dialog.
+//! The focus in a dialog, and its end.
 
+use crate::browser::dom::js::call;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
 
@@ -11,5 +12,12 @@ pub fn focus_first(dialog: &Element) {
     let first = dialog.query_selector(FOCUSABLE).ok().flatten();
     if let Some(first) = first.and_then(|first| first.dyn_into::<HtmlElement>().ok()) {
         let _ = first.focus();
+    }
+}
+
+/// Closes the dialog that an element is in.
+pub fn close_around(element: &Element) {
+    if let Ok(Some(dialog)) = element.closest("dialog") {
+        call(&dialog, "close");
     }
 }

@@ -1,19 +1,20 @@
 //! Emoji by search: suggestions while `:` and a name are typed, and the dialog that chooses one for the
-//! text or as a reaction. A native dialog: Escape closes it and the focus returns to where it was.
+//! text or as a reaction.
 //!
-//! The table of emoji is loaded when it is first needed.
+//! The code of the dialog loads when it is opened, and the table of emoji when it is first needed.
 
 use super::suggestions::{Suggestion, SuggestionKind};
-use crate::components::{ErasedShow, Icon, IconName};
+use crate::components::{Draw, ErasedShow, Icon, IconName, LazyDialog};
 use crate::i18n::*;
 use crate::protocol::{Emoji, MessageId};
 use crate::session::Session;
 use crate::state::emoji::{self, EmojiTable, MAX_SEARCH_CHARS, SkinTone};
 use crate::words;
 use leptos::ev::KeyboardEvent;
-use leptos::html::{Dialog, Div, Input};
+use leptos::html::{Div, Input};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use leptos::wasm_split::{SplitLoaderError, wasm_split};
 use std::sync::Arc;
 
 /// Emoji that the dialog shows at once.
@@ -49,8 +50,10 @@ enum Table {
 pub struct EmojiChooser {
     table: RwSignal<Table>,
     tone: RwSignal<SkinTone>,
-    /// What the dialog chooses an emoji for; `None` while it is closed.
-    wanted: RwSignal<Option<EmojiUse>>,
+    /// Counts the requests to open the dialog.
+    opened: RwSignal<u32>,
+    /// What the dialog chooses an emoji for.
+    wanted: RwSignal<EmojiUse>,
     /// The emoji that the composer has to take into its text.
     chosen: RwSignal<Option<String>>,
 }
@@ -61,14 +64,16 @@ impl EmojiChooser {
         provide_context(Self {
             table: RwSignal::new(Table::Unloaded),
             tone: RwSignal::new(SkinTone::Unset),
-            wanted: RwSignal::new(None),
+            opened: RwSignal::new(0),
+            wanted: RwSignal::new(EmojiUse::Text),
             chosen: RwSignal::new(None),
         });
     }
 
     /// Opens the dialog.
     pub fn open(self, wanted: EmojiUse) {
-        self.wanted.set(Some(wanted));
+        self.wanted.set(wanted);
+        self.opened.update(|times| *times += 1);
     }
 
     /// Has the caller run again when the table has come.
@@ -187,54 +192,38 @@ pub fn EmojiButton(
     }
 }
 
-/// The dialog. Its content is made when it is opened.
+/// The dialog.
 #[component]
 pub fn EmojiDialog() -> impl IntoView {
     let i18n = use_i18n();
     let chooser = expect_context::<EmojiChooser>();
-    let dialog = NodeRef::<Dialog>::new();
-    let is_open = Signal::derive(move || chooser.wanted.get().is_some());
-    Effect::new(move || {
-        if is_open.get()
-            && let Some(dialog) = dialog.get_untracked()
-        {
-            // The focus goes to the search, which is drawn by then.
-            request_animation_frame(move || {
-                let _ = dialog.show_modal();
-            });
-        }
-    });
-    let close = move || {
-        if let Some(dialog) = dialog.get_untracked() {
-            dialog.close();
-        }
-    };
     view! {
-        <dialog
+        <LazyDialog
             class="dialog"
-            aria-labelledby="emoji-title"
-            node_ref=dialog
-            on:close=move |_| chooser.wanted.set(None)
-        >
-            <h2 class="dialog__title" id="emoji-title">
-                {words!(i18n, chat.emoji)}
-            </h2>
-            <ErasedShow when=is_open>
-                <EmojiSearch close=Callback::new(move |()| close()) />
-            </ErasedShow>
-            <button class="button button--primary" type="button" on:click=move |_| close()>
-                {words!(i18n, call.close)}
-            </button>
-        </dialog>
+            title_id="emoji-title"
+            title=words!(i18n, chat.emoji)
+            close_label=words!(i18n, call.close)
+            open=chooser.opened
+            load=|| Box::pin(load_search())
+        />
     }
+}
+
+/// The content of the dialog, in the module of the dialogs. Each time it is opened it is made again.
+#[wasm_split(dialogs, wasm_split_path = ::leptos::wasm_split, fallible)]
+fn load_search() -> Result<Draw, SplitLoaderError> {
+    Ok(|opened| {
+        let content = move || {
+            opened.track();
+            view! { <EmojiSearch /> }
+        };
+        content.into_any()
+    })
 }
 
 /// The search and what it has found.
 #[component]
-fn EmojiSearch(
-    /// Closes the dialog.
-    close: Callback<()>,
-) -> impl IntoView {
+fn EmojiSearch() -> impl IntoView {
     let i18n = use_i18n();
     let session = expect_context::<Session>();
     let chooser = expect_context::<EmojiChooser>();
@@ -254,16 +243,15 @@ fn EmojiSearch(
         found.collect::<Vec<_>>()
     });
     let choose = move |emoji: String| {
+        close_around(grid);
         match chooser.wanted.get_untracked() {
-            Some(EmojiUse::Text) => chooser.chosen.set(Some(emoji)),
-            Some(EmojiUse::Reaction(id)) => {
+            EmojiUse::Text => chooser.chosen.set(Some(emoji)),
+            EmojiUse::Reaction(id) => {
                 if let Ok(emoji) = Emoji::parse(&emoji) {
                     session.react(id, emoji, true);
                 }
             }
-            None => {}
         }
-        close.run(());
     };
     let options = move || {
         let found = found.get().into_iter().enumerate();
@@ -421,6 +409,16 @@ fn focus_first(grid: NodeRef<Div>) {
     #[cfg(feature = "hydrate")]
     if let Some(grid) = grid.get_untracked() {
         crate::browser::dom::toolbar::focus_first(&grid);
+    }
+    #[cfg(not(feature = "hydrate"))]
+    let _ = grid;
+}
+
+/// Closes the dialog around the emoji.
+fn close_around(grid: NodeRef<Div>) {
+    #[cfg(feature = "hydrate")]
+    if let Some(grid) = grid.get_untracked() {
+        crate::browser::dom::dialog::close_around(&grid);
     }
     #[cfg(not(feature = "hydrate"))]
     let _ = grid;
