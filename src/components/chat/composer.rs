@@ -98,9 +98,10 @@ pub fn Composer() -> impl IntoView {
     };
     // The table of emoji has come while a name is typed.
     Effect::new(move || {
-        emojis.track();
-        if let Some(area) = area.get_untracked() {
-            suggest(&area.value());
+        if emojis.is_loaded()
+            && let Some(area) = area.get_untracked()
+        {
+            untrack(|| suggest(&area.value()));
         }
     });
     Effect::new(move || {

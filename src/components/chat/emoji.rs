@@ -76,9 +76,9 @@ impl EmojiChooser {
         self.opened.update(|times| *times += 1);
     }
 
-    /// Has the caller run again when the table has come.
-    pub fn track(self) {
-        self.table.track();
+    /// Whether a table is there.
+    pub fn is_loaded(self) -> bool {
+        matches!(*self.table.read(), Table::Loaded(..))
     }
 
     /// Takes the emoji that was chosen for the text.
@@ -88,16 +88,23 @@ impl EmojiChooser {
         Some(chosen)
     }
 
-    /// The table of a language; loads it if it is not there.
-    pub fn table(self, locale: Locale) -> Option<Arc<EmojiTable>> {
+    /// The table of a language, if it is there.
+    fn table(self, locale: Locale) -> Option<Arc<EmojiTable>> {
         match self.table.get() {
-            Table::Loaded(loaded, table) if loaded == locale => return Some(table),
-            Table::Loading(asked) | Table::Failed(asked) if asked == locale => {}
-            Table::Loaded(..) | Table::Loading(_) | Table::Failed(_) | Table::Unloaded => {
-                self.load(locale);
-            }
+            Table::Loaded(loaded, table) if loaded == locale => Some(table),
+            Table::Loaded(..) | Table::Loading(_) | Table::Failed(_) | Table::Unloaded => None,
         }
-        None
+    }
+
+    /// Loads the table of a language, if nothing has asked for it.
+    fn prepare(self, locale: Locale) {
+        let asked = match &*self.table.read_untracked() {
+            Table::Loaded(asked, _) | Table::Loading(asked) | Table::Failed(asked) => Some(*asked),
+            Table::Unloaded => None,
+        };
+        if asked != Some(locale) {
+            self.load(locale);
+        }
     }
 
     /// Loads the table of a language, and the skin tone of this device.
@@ -153,6 +160,7 @@ pub fn suggested(
     let Some(started) = caret.and_then(|caret| emoji::started(typed, caret)) else {
         return Vec::new();
     };
+    chooser.prepare(locale);
     let Some(table) = untrack(|| chooser.table(locale)) else {
         return Vec::new();
     };
@@ -230,6 +238,7 @@ fn EmojiSearch() -> impl IntoView {
     let input = NodeRef::<Input>::new();
     let typed = RwSignal::new(String::new());
     let grid = NodeRef::<Div>::new();
+    Effect::new(move || chooser.prepare(i18n.get_locale()));
     let table = Memo::new(move |_| chooser.table(i18n.get_locale()));
     let found = Memo::new(move |_| {
         let (table, tone) = (table.get(), chooser.tone.get());
