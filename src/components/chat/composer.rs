@@ -96,9 +96,9 @@ pub fn Composer() -> impl IntoView {
             suggest(&taken.text);
         }
     };
-    // The table of emoji has come while a name is typed.
+    // Emoji have come while the name of one is typed.
     Effect::new(move || {
-        if emojis.is_loaded()
+        if emojis.is_ready()
             && let Some(area) = area.get_untracked()
         {
             untrack(|| suggest(&area.value()));

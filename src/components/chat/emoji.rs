@@ -1,13 +1,14 @@
 //! Emoji by search: suggestions while `:` and a name are typed, and the dialog that chooses one for the
 //! text or as a reaction.
 //!
-//! The code of the dialog loads when it is opened, and the table of emoji when it is first needed.
+//! The code that searches, the dialog and the table of emoji load when they are first needed.
 
 use super::suggestions::{Suggestion, SuggestionKind};
 use crate::components::{Draw, ErasedShow, Icon, IconName, LazyDialog};
 use crate::i18n::*;
 use crate::protocol::{Emoji, MessageId};
 use crate::session::Session;
+use crate::state::completion::Started;
 use crate::state::emoji::{self, EmojiTable, MAX_SEARCH_CHARS, SkinTone};
 use crate::words;
 use leptos::ev::KeyboardEvent;
@@ -45,9 +46,14 @@ enum Table {
     Loaded(Locale, Arc<EmojiTable>),
 }
 
+/// Finds the emoji of a name that is typed.
+type Suggest = fn(EmojiChooser, Locale, &Started<'_>) -> Vec<Suggestion>;
+
 /// Chooses emoji. Shared by the composer and the messages.
 #[derive(Clone, Copy)]
 pub struct EmojiChooser {
+    /// What finds emoji for the composer; `None` until it is loaded.
+    suggest: RwSignal<Option<Suggest>>,
     table: RwSignal<Table>,
     tone: RwSignal<SkinTone>,
     /// Counts the requests to open the dialog.
@@ -62,6 +68,7 @@ impl EmojiChooser {
     /// Provides the chooser for the components of the chat.
     pub fn provide() {
         provide_context(Self {
+            suggest: RwSignal::new(None),
             table: RwSignal::new(Table::Unloaded),
             tone: RwSignal::new(SkinTone::Unset),
             opened: RwSignal::new(0),
@@ -76,9 +83,10 @@ impl EmojiChooser {
         self.opened.update(|times| *times += 1);
     }
 
-    /// Whether a table is there.
-    pub fn is_loaded(self) -> bool {
-        matches!(*self.table.read(), Table::Loaded(..))
+    /// Whether emoji can be found for the composer. Changes also when their table has come.
+    pub fn is_ready(self) -> bool {
+        self.table.track();
+        self.suggest.read().is_some()
     }
 
     /// Takes the emoji that was chosen for the text.
@@ -150,7 +158,7 @@ async fn file_text(path: &str) -> Option<String> {
     }
 }
 
-/// The emoji that may be typed at the caret.
+/// The emoji that may be typed at the caret; nothing until what finds them is loaded.
 pub fn suggested(
     chooser: EmojiChooser,
     locale: Locale,
@@ -160,23 +168,40 @@ pub fn suggested(
     let Some(started) = caret.and_then(|caret| emoji::started(typed, caret)) else {
         return Vec::new();
     };
-    chooser.prepare(locale);
-    let Some(table) = untrack(|| chooser.table(locale)) else {
-        return Vec::new();
-    };
-    let tone = chooser.tone.get_untracked();
-    let offered = table.offered(&started).into_iter().map(|entry| {
-        let label = entry.in_tone(tone);
-        let completed = started.completed(&label);
-        Suggestion {
-            text: completed.text,
-            label,
-            about: entry.name.clone(),
-            kind: SuggestionKind::Emoji,
-            caret: Some(completed.caret),
+    if let Some(suggest) = chooser.suggest.get_untracked() {
+        return suggest(chooser, locale, &started);
+    }
+    spawn_local(async move {
+        if let Ok(suggest) = load_suggest().await {
+            // The page may have gone meanwhile.
+            chooser.suggest.try_set(Some(suggest));
         }
     });
-    offered.collect()
+    Vec::new()
+}
+
+/// What finds emoji, in the module of the dialogs.
+#[wasm_split(dialogs, wasm_split_path = ::leptos::wasm_split, fallible)]
+fn load_suggest() -> Result<Suggest, SplitLoaderError> {
+    Ok(|chooser, locale, started| {
+        chooser.prepare(locale);
+        let Some(table) = untrack(|| chooser.table(locale)) else {
+            return Vec::new();
+        };
+        let tone = chooser.tone.get_untracked();
+        let offered = table.offered(started).into_iter().map(|entry| {
+            let label = entry.in_tone(tone);
+            let completed = started.completed(&label);
+            Suggestion {
+                text: completed.text,
+                label,
+                about: entry.name.clone(),
+                kind: SuggestionKind::Emoji,
+                caret: Some(completed.caret),
+            }
+        });
+        offered.collect()
+    })
 }
 
 /// The button that chooses an emoji for the text.
