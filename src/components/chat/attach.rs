@@ -1,7 +1,7 @@
 //! Attaching files to a message: the button, the files above the composer, and the sign that files can
 //! be dropped.
 
-use crate::components::{ErasedShow, Icon, IconName, is_without_script};
+use crate::components::{Draw, ErasedShow, Icon, IconName, LazyPart, is_without_script};
 use crate::i18n::*;
 use crate::protocol::{Action, MAX_MESSAGE_FILES};
 use crate::session::Session;
@@ -11,6 +11,7 @@ use crate::state::uploads::{Rejected, Stage, Upload, UploadKey, UploadProblem, U
 use crate::words;
 use leptos::html::Input;
 use leptos::prelude::*;
+use leptos::wasm_split::{SplitLoaderError, wasm_split};
 
 /// Id of the sentence that says why no files can be attached.
 const BARRIER_ID: &str = "attach-barrier";
@@ -130,11 +131,14 @@ pub fn FilesToSend(
     let i18n = use_i18n();
     let session = expect_context::<Session>();
     let uploads = session.uploads;
-    let keys = Memo::new(move |_| {
-        let keys = |uploads: &Uploads| uploads.list.iter().map(|it| it.key).collect::<Vec<_>>();
-        uploads.with(keys)
+    provide_context(ComposerFocus(focus));
+    let any = Memo::new(move |_| uploads.with(|uploads| !uploads.list.is_empty()));
+    let opened = RwSignal::new(0);
+    Effect::new(move || {
+        if any.get() {
+            opened.update(|times| *times += 1);
+        }
     });
-    let any = Memo::new(move |_| !keys.read().is_empty());
     let sends = Memo::new(move |_| uploads.with(|uploads| uploads.sends));
     let rejected = Memo::new(move |_| uploads.with(|uploads| uploads.rejected));
     let counts = Memo::new(move |_| uploads.with(Uploads::counts));
@@ -151,13 +155,7 @@ pub fn FilesToSend(
         <p class="field__error composer__error" role="alert">
             {rejection}
         </p>
-        <ErasedShow when=any>
-            <ul class="uploads" aria-label=words!(i18n, files.to_send)>
-                <For each=move || keys.get() key=|key| *key let:key>
-                    <UploadChip key focus />
-                </For>
-            </ul>
-        </ErasedShow>
+        <LazyPart open=opened load=|| Box::pin(load_chips()) />
         <p class="visually-hidden" role="status">
             {announced}
         </p>
@@ -188,15 +186,45 @@ pub fn FilesToSend(
     }
 }
 
+/// Focuses the composer.
+#[derive(Clone, Copy)]
+struct ComposerFocus(Callback<()>);
+
+/// The list of files, in the module of the dialogs: most messages have none.
+#[wasm_split(dialogs, wasm_split_path = ::leptos::wasm_split, fallible)]
+fn load_chips() -> Result<Draw, SplitLoaderError> {
+    Ok(|_| view! { <UploadChips /> }.into_any())
+}
+
+/// The files of the next message, while there are any.
+#[component]
+fn UploadChips() -> impl IntoView {
+    let i18n = use_i18n();
+    let session = expect_context::<Session>();
+    let keys = Memo::new(move |_| {
+        let keys = |uploads: &Uploads| uploads.list.iter().map(|it| it.key).collect::<Vec<_>>();
+        session.uploads.with(keys)
+    });
+    let any = Memo::new(move |_| !keys.read().is_empty());
+    view! {
+        <ErasedShow when=any>
+            <ul class="uploads" aria-label=words!(i18n, files.to_send)>
+                <For each=move || keys.get() key=|key| *key let:key>
+                    <UploadChip key />
+                </For>
+            </ul>
+        </ErasedShow>
+    }
+}
+
 /// A file of the next message.
 #[component]
 fn UploadChip(
     /// Number of the upload.
     key: UploadKey,
-    /// Focuses the composer.
-    focus: Callback<()>,
 ) -> impl IntoView {
     let i18n = use_i18n();
+    let ComposerFocus(focus) = expect_context();
     let session = expect_context::<Session>();
     let upload = Memo::new(move |_| session.uploads.with(|uploads| uploads.get(key).cloned()));
     let max_bytes = session.uploads.with_untracked(|uploads| uploads.max_bytes);
