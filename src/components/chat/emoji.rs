@@ -331,7 +331,7 @@ fn EmojiSearch() -> impl IntoView {
                 {words!(i18n, chat.emoji_search)}
             </label>
             <input
-                class="field__input"
+                class="input"
                 id="emoji-search"
                 type="search"
                 autocomplete="off"
@@ -401,7 +401,7 @@ fn SkinToneField() -> impl IntoView {
                 {words!(i18n, chat.skin_tone)}
             </label>
             <select
-                class="field__input"
+                class="select"
                 id="emoji-tone"
                 on:change=move |event| {
                     chooser.set_tone(SkinTone::of_number(&event_target_value(&event)));
