@@ -1,12 +1,18 @@
 import { expect, type BrowserContext } from '@playwright/test';
 
 /**
+ * What the loader of wasm modules adds to the browser's own report of a failed request, which is a
+ * problem of its own. Pages load the module of the dialogs ahead, also while a test stops the server.
+ */
+const MODULE_LOST = /^console error: TypeError: Failed to fetch\s+at \S+\/pkg\/__wasm_split\./;
+
+/**
  * Errors that fail a test: console errors and warnings (a hydration mismatch is one), uncaught
  * exceptions, violations of the content security policy, dialogs, and failed requests to the server.
  */
 export class PageErrors {
   private readonly problems: string[] = [];
-  private readonly expected: RegExp[] = [];
+  private readonly expected: RegExp[] = [MODULE_LOST];
 
   /** Allows errors that this test causes on purpose. */
   expects(...patterns: RegExp[]): void {
