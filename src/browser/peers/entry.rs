@@ -28,7 +28,7 @@ enum Stage {
     Idle,
     /// It is being loaded. Queues the requests made until then.
     Loading(Vec<Request>),
-    /// It runs.
+    /// It runs, and takes requests.
     Running(Handler),
     /// The participant has left the room.
     Stopped,

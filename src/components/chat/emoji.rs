@@ -225,7 +225,7 @@ pub fn EmojiButton(
     }
 }
 
-/// The dialog.
+/// The dialog that chooses an emoji.
 #[component]
 pub fn EmojiDialog() -> impl IntoView {
     let i18n = use_i18n();

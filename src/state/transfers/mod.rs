@@ -70,7 +70,7 @@ pub enum Target {
 /// To whom the open dialog shares files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sharing {
-    /// To whom.
+    /// To whom the files go.
     pub target: Target,
     /// The participant's nickname; empty for everybody.
     pub nickname: String,
