@@ -478,7 +478,7 @@ async fn a_restart_continues_the_cleanup_that_a_deletion_requested() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let within = tokio::time::timeout(Duration::from_secs(30), cleaned);
+    let within = tokio::time::timeout(Duration::from_secs(180), cleaned);
     within.await.expect("cleaned up by itself");
     assert!(index_pages(&store).await.is_empty());
 }
