@@ -10,7 +10,7 @@ async function silentCall(person: Bring, server: Server, room: string, nicknames
   const people: Person[] = [];
   for (const nickname of nicknames) {
     const somebody = await person(nickname, { server });
-    await paintCamera(somebody.page, COLOURS[nickname], [320, 180], false, 0);
+    await paintCamera(somebody.page, COLOURS[nickname], [320, 180], false, 0, 10);
     await somebody.entersCall(room);
     people.push(somebody);
   }
