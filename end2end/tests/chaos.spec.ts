@@ -131,7 +131,7 @@ test('a server that is stopped for three seconds continues without loss', async 
 });
 
 test('a client that reads one kilobyte a second delays no other client, costs little memory, and catches up', async ({ startServer }) => {
-  test.setTimeout(180_000);
+  test.setTimeout(360_000);
   const server = await startServer();
   const proxy = await TcpProxy.before(server.port);
   proxy.bytesPerSecond = 1_000;
