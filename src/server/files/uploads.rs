@@ -224,8 +224,6 @@ struct Content {
 /// The end of the written part of an upload.
 #[derive(Debug, Default)]
 struct End {
-    /// The open file, from the first byte to the last one.
-    file: Option<File>,
     /// The hash of what was written.
     hasher: Sha256,
     /// Bytes that are in the file.
@@ -466,13 +464,8 @@ impl Content {
     /// Appends bytes to the file. After a failure the next write is at the same offset.
     fn write(&self, bytes: &[u8]) -> io::Result<u64> {
         let mut end = self.lock();
-        let file = match end.file.take() {
-            Some(file) => file,
-            None => open(&self.incoming.path)?,
-        };
-        let written = file.write_all_at(bytes, end.offset);
-        end.file = Some(file);
-        written?;
+        // Opened for each part: an upload may wait for an hour, and there are many.
+        open(&self.incoming.path)?.write_all_at(bytes, end.offset)?;
         end.hasher.update(bytes);
         end.offset += bytes.len() as u64;
         Ok(end.offset)
@@ -480,15 +473,9 @@ impl Content {
 
     /// Makes the whole file durable. Returns its hash and what it is.
     fn finish(&self) -> io::Result<(ContentHash, Sniffed)> {
-        let mut end = self.lock();
-        let file = match end.file.take() {
-            Some(file) => file,
-            None => open(&self.incoming.path)?,
-        };
-        if let Err(error) = file.sync_all() {
-            end.file = Some(file);
-            return Err(error);
-        }
+        let end = self.lock();
+        let file = open(&self.incoming.path)?;
+        file.sync_all()?;
         let length = end.offset.min(HEAD_BYTES as u64);
         let mut head = vec![0; usize::try_from(length).unwrap_or(HEAD_BYTES)];
         file.read_exact_at(&mut head, 0)?;
