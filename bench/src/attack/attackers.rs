@@ -65,8 +65,9 @@ const PRIVATE_ROOM: &str = "private room";
 const PRIVATE_PASSWORD: &str = "correct horse";
 /// People whom one address sends into the lobby: more than the server's limit per address.
 const KNOCKS: usize = 24;
-/// Addresses that guess a password at one moment, and the guesses of each: as many as it may.
-const GUESSERS: usize = 10;
+/// Addresses that guess a password at one moment: all of this kind, as each of them waits for the others.
+const GUESSERS: usize = ADDRESSES as usize / AttackKind::ALL.len();
+/// Guesses of each address: as many as it may.
 const GUESSES: usize = 10;
 /// Rooms whose password they guess, one after the other.
 const GUESSED_ROOMS: usize = 5;
