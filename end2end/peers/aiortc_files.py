@@ -10,26 +10,20 @@ offers a connection, accepts every file, and prints what it received as JSON, on
 The program ends with its standard input, so that it never outlives the test that started it.
 """
 
-import argparse
 import asyncio
 import hashlib
 import json
 import struct
-import sys
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.sdp import candidate_from_sdp
+from peer_process import argument_parser, print_event, run_peer
 from websockets.asyncio.client import connect
 
 VERSION = 1
 OFFER, ACCEPT, DATA, ACK, CANCEL, DONE = 1, 2, 4, 5, 6, 8
 HEADER = struct.Struct(">BBQ")
 NUMBER = struct.Struct(">Q")
-
-
-def print_event(event, **more):
-    """Prints one event for the parent process."""
-    print(json.dumps({"event": event, **more}), flush=True)
 
 
 class File:
@@ -129,30 +123,11 @@ class Peer:
             await connection.pc.close()
 
 
-async def input_over():
-    """Returns when the standard input ends."""
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    await reader.read()
-
-
 async def main():
-    parser = argparse.ArgumentParser(description="Receives direct files, by aiortc.")
-    parser.add_argument("url", help="the room socket, ws://HOST/ws")
-    parser.add_argument("room")
-    parser.add_argument("nickname")
-    arguments = parser.parse_args()
+    arguments = argument_parser("Receives direct files, by aiortc.").parse_args()
     async with connect(arguments.url) as socket:
         peer = Peer(socket)
-        tasks = [peer.join(arguments.room, arguments.nickname), input_over()]
-        tasks = [asyncio.create_task(task) for task in tasks]
-        done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in rest:
-            task.cancel()
-        await peer.leave()
-        for task in done:
-            task.result()
+        await run_peer(peer, peer.join(arguments.room, arguments.nickname))
 
 
 if __name__ == "__main__":

@@ -14,14 +14,12 @@ JSON, one object per line:
 standard input, so that it never outlives the test that started it.
 """
 
-import argparse
 import asyncio
 import fractions
 import json
 import math
 import random
 import struct
-import sys
 import time
 from array import array
 
@@ -31,6 +29,7 @@ from aiortc import RTCRtpReceiver
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcconfiguration import RTCBundlePolicy
 from av.video.reformatter import Interpolation
+from peer_process import argument_parser, print_event, run_peer
 from websockets.asyncio.client import connect
 
 # Number of audio and video slots.
@@ -43,11 +42,6 @@ REPORT_INTERVAL = 0.5
 WIDTH, LINES, FRAME_RATE = 640, 480, 15
 # The microphone: sample rate, samples per packet, and the tone in Hz.
 RATE, SAMPLES, TONE = 48_000, 960, 440
-
-
-def print_event(event, **more):
-    """Prints one event for the parent process."""
-    print(json.dumps({"event": event, **more}), flush=True)
 
 
 class PacedTrack(MediaStreamTrack):
@@ -277,32 +271,14 @@ class Peer:
         await self.pc.close()
 
 
-async def input_over():
-    """Returns when the standard input ends."""
-    reader = asyncio.StreamReader()
-    loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    await reader.read()
-
-
 async def main():
-    parser = argparse.ArgumentParser(description="A person in a Noom call, by aiortc.")
-    parser.add_argument("url", help="the room socket, ws://HOST/ws")
-    parser.add_argument("room")
-    parser.add_argument("nickname")
+    parser = argument_parser("A person in a Noom call, by aiortc.")
     parser.add_argument("--colour", default="40,200,40", help="red,green,blue of its camera")
     arguments = parser.parse_args()
     colour = [int(part) for part in arguments.colour.split(",")]
     async with connect(arguments.url) as socket:
         peer = Peer(socket, colour)
-        tasks = [peer.join(arguments.room, arguments.nickname), peer.report(), input_over()]
-        tasks = [asyncio.create_task(task) for task in tasks]
-        done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in rest:
-            task.cancel()
-        await peer.leave()
-        for task in done:
-            task.result()
+        await run_peer(peer, peer.join(arguments.room, arguments.nickname), peer.report())
 
 
 if __name__ == "__main__":
