@@ -120,7 +120,8 @@ export async function videoOf(viewer: Person, of: string): Promise<{ colour: Col
 
 /**
  * Waits until a person's tile shows their colour and new frames. On a starved machine a page's
- * feedback is late, and the server may pause a picture for 20 s; the deadline is longer.
+ * feedback is late, and the server may pause pictures and resume one of them in 20 s; the deadline is
+ * longer.
  */
 export async function expectVideo(viewer: Person, of: string): Promise<void> {
   const wanted = COLOURS[of];
@@ -130,12 +131,12 @@ export async function expectVideo(viewer: Person, of: string): Promise<void> {
     .poll(async () => far((await videoOf(viewer, of)).colour, wanted), {
       ...OFTEN,
       message: `${viewer.name} sees the colour of ${of}`,
-      timeout: 60_000,
+      timeout: 120_000,
     })
     .toBeLessThan(60);
   const { frames } = await videoOf(viewer, of);
   await expect
-    .poll(async () => (await videoOf(viewer, of)).frames, { ...OFTEN, message: `${viewer.name} sees ${of} move`, timeout: 60_000 })
+    .poll(async () => (await videoOf(viewer, of)).frames, { ...OFTEN, message: `${viewer.name} sees ${of} move`, timeout: 120_000 })
     .toBeGreaterThan(frames + 5);
 }
 

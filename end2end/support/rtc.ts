@@ -211,3 +211,17 @@ export function sendsLargest(somebody: Person, sends: boolean): Promise<void> {
     }
   }, sends);
 }
+
+/**
+ * Lets a browser send fewer frames instead of smaller ones when its encoder is short of time, so that
+ * the height of a picture tells its simulcast layer on a busy machine too.
+ */
+export function keepsResolution(somebody: Person): Promise<void> {
+  return somebody.page.evaluate(async () => {
+    for (const sender of window.__rtc.connections.flatMap(({ pc }) => pc.getSenders())) {
+      if (sender.track?.kind !== 'video') continue;
+      const parameters = sender.getParameters();
+      await sender.setParameters({ ...parameters, degradationPreference: 'maintain-resolution' } as RTCRtpSendParameters);
+    }
+  });
+}

@@ -4,7 +4,7 @@ import { canCertify } from '../support/certificate.ts';
 import { launch } from '../support/chromium.ts';
 import { COLOURS, expectVideo, expectAudio, paintCamera, selectedTransports, videoOf } from '../support/media.ts';
 import { flood, UdpProxy } from '../support/udp_proxy.ts';
-import { recoveries } from '../support/rtc.ts';
+import { keepsResolution, recoveries } from '../support/rtc.ts';
 import { receivedMessages } from '../support/protocol_client.ts';
 
 /** Ann, whose media passes a proxy, and Ben in a call through the server. */
@@ -45,7 +45,8 @@ test('300 kbit/s selects a smaller layer or none, keeps audio, and recovers the 
   person, name, startServer,
 }) => {
   test.setTimeout(240_000);
-  const { ann, proxy } = await pair(person, startServer, name, [1280, 720], true);
+  const { ann, ben, proxy } = await pair(person, startServer, name, [1280, 720], true);
+  await keepsResolution(ben);
   await ann.page.setViewportSize({ width: 1900, height: 1060 });
   const height = async () => (await videoOf(ann, 'Ben')).height;
   await expect.poll(height, { message: 'the largest layer', timeout: 60_000 }).toBeGreaterThan(600);

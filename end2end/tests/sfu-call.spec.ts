@@ -4,7 +4,7 @@ import {
 } from '../support/media.ts';
 import { CONNECTION_LOST } from '../support/page_errors.ts';
 import { TcpProxy } from '../support/tcp_proxy.ts';
-import { everythingFreed, recoveries, sendsLargest } from '../support/rtc.ts';
+import { everythingFreed, keepsResolution, recoveries, sendsLargest } from '../support/rtc.ts';
 import type { Server } from '../support/server.ts';
 import { receivedMessages } from '../support/protocol_client.ts';
 
@@ -110,7 +110,7 @@ test('a third person who soon returns does not move the call', async ({ person, 
 test('five people through the server see the right video of each person and hear three voices', async ({
   person, name, startServer,
 }) => {
-  test.setTimeout(300_000);
+  test.setTimeout(480_000);
   const server = await startServer({ p2pMax: 0 });
   const people: Person[] = [];
   // Small and few pictures: five pages that encode and decode large ones starve two cores, and the
@@ -186,6 +186,7 @@ test('a broken room connection does not interrupt a call through the server', as
   await paintCamera(ann.page, COLOURS.Ann);
   await ann.entersCall(name);
   const ben = await enters(person, server, name, 'Ben', [1280, 720]);
+  await keepsResolution(ben);
   await expectVideo(ann, 'Ben');
   await expectVideo(ben, 'Ann');
   await ann.page.evaluate(() => {
@@ -215,6 +216,7 @@ test('a larger tile gets a larger layer, and a smaller tile a smaller one', asyn
   const server = await startServer({ p2pMax: 0 });
   const ann = await enters(person, server, name, 'Ann');
   const ben = await enters(person, server, name, 'Ben', [1280, 720]);
+  await keepsResolution(ben);
   await ann.page.setViewportSize({ width: 420, height: 420 });
   await expectVideo(ann, 'Ben');
   await expect.poll(async () => (await videoOf(ann, 'Ben')).height, { message: 'a small layer', timeout: 40_000 }).toBeLessThan(400);
@@ -232,6 +234,7 @@ test('a layer that is no longer sent is replaced by a smaller one, and used agai
   const server = await startServer({ p2pMax: 0 });
   const ann = await enters(person, server, name, 'Ann');
   const ben = await enters(person, server, name, 'Ben', [1280, 720]);
+  await keepsResolution(ben);
   await ann.page.setViewportSize({ width: 1900, height: 1060 });
   const height = async () => (await videoOf(ann, 'Ben')).height;
   await expect.poll(height, { message: 'the largest layer', timeout: 60_000 }).toBeGreaterThan(600);
@@ -333,12 +336,12 @@ test('connection statistics are shown, and copied as JSON', async ({ person, nam
 });
 
 test('a pinned person is larger, and heard in addition to the loudest three', async ({ person, name, startServer }) => {
-  test.setTimeout(300_000);
+  test.setTimeout(480_000);
   const server = await startServer({ p2pMax: 0 });
   const people: Person[] = [];
   for (const nickname of Object.keys(COLOURS)) {
     const somebody = await person(nickname, { server });
-    await paintCamera(somebody.page, COLOURS[nickname], [320, 180], false, nickname === 'Eve' ? 0.1 : 1);
+    await paintCamera(somebody.page, COLOURS[nickname], [320, 180], false, nickname === 'Eve' ? 0.1 : 1, 10);
     await somebody.entersCall(name);
     people.push(somebody);
   }
