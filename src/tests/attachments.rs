@@ -9,6 +9,7 @@ use crate::{
     },
     server::{
         context::AppContext,
+        doctor::{self, Check, Diagnosis},
         files::ContentHash,
         limits::Timing,
         store::{self, Format},
@@ -17,7 +18,12 @@ use crate::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::future::join_all;
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -719,6 +725,48 @@ async fn a_message_that_is_not_stored_leaves_no_file_and_can_be_sent_again() {
     app.context.store.on_writer(mend).await;
     let sent = ann.try_chat(id, "now", vec![file]).await.expect("stored");
     assert_eq!(load(&app, &sent.files[0].url).await.body, content);
+}
+
+#[tokio::test]
+async fn the_doctor_finds_content_that_is_missing_or_has_another_size() {
+    let app = TestApp::start().await;
+    let mut ann = app.join("team", "Ann").await;
+    let (kept, cut, lost) = (png(8, 8), png(9, 9), png(10, 10));
+    for content in [&kept, &cut, &lost] {
+        share(&app, &mut ann, "one", ("a.png", content)).await;
+    }
+    let found = async |app: &TestApp| {
+        let ran = doctor::run(&app.context).await.expect("runs");
+        let found = ran.found.iter();
+        let of_files = found.filter(|found| found.check() == Check::KeptFiles);
+        of_files.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(found(&app).await, [Diagnosis::KeptFilesThere(3)]);
+
+    let content = store::ContentStore::beside(&app.data().join("noom.db"));
+    let (cut, lost) = (content.path(&hash(&cut)), content.path(&hash(&lost)));
+    fs::write(&cut, b"less").expect("written");
+    fs::remove_file(&lost).expect("removed");
+    let missing = found(&app).await;
+    let [
+        Diagnosis::KeptFilesMissing {
+            missing: 2,
+            example,
+            ..
+        },
+    ] = &missing[..]
+    else {
+        panic!("{missing:?}");
+    };
+    assert!(
+        [&cut, &lost].contains(&&PathBuf::from(example)),
+        "{example}"
+    );
+
+    // What no message refers to any more is not missed.
+    ann.send(&ClientMessage::ClearMessages).await;
+    assert_eq!(ann.wait_for_close().await, Some(1012));
+    assert_eq!(found(&app).await, [Diagnosis::KeptFilesNone]);
 }
 
 #[tokio::test]

@@ -38,6 +38,8 @@ pub enum Check {
     Disk,
     /// The pages of the database.
     Database,
+    /// The content of kept files.
+    KeptFiles,
     /// How many files the process may open.
     OpenFiles,
     /// How large the kernel lets the buffers of media sockets be.
@@ -328,6 +330,23 @@ pub enum Diagnosis {
         /// The command that corrects them.
         remedy: String,
     },
+    /// The content of each kept file is on the disk; how many there are.
+    KeptFilesThere(u64),
+    /// What was looked up in time is on the disk; how many that is.
+    KeptFilesUnfinished(u64),
+    /// No message has a file.
+    KeptFilesNone,
+    /// The rows of files cannot be read.
+    KeptFilesUnknown,
+    /// Content of files is missing, or has another size.
+    KeptFilesMissing {
+        /// How many contents.
+        missing: u64,
+        /// The path of one of them.
+        example: String,
+        /// The directory of kept files.
+        directory: String,
+    },
     /// Enough files may be open.
     FilesEnough(u64),
     /// The system does not say how many files may be open.
@@ -416,6 +435,11 @@ impl Diagnosis {
             | Self::DatabaseDamaged(_)
             | Self::DatabaseFails(_)
             | Self::DirectoryRefused { .. } => Check::Database,
+            Self::KeptFilesThere(_)
+            | Self::KeptFilesUnfinished(_)
+            | Self::KeptFilesNone
+            | Self::KeptFilesUnknown
+            | Self::KeptFilesMissing { .. } => Check::KeptFiles,
             Self::FilesEnough(_) | Self::FilesUnknown | Self::FilesFew { .. } => Check::OpenFiles,
             Self::BufferLarge(_) | Self::BufferUnknown | Self::BufferSmall { .. } => {
                 Check::ReceiveBuffer
@@ -441,6 +465,8 @@ impl Diagnosis {
             | Self::DiskFree(_)
             | Self::DatabaseSound
             | Self::DatabaseUnfinished
+            | Self::KeptFilesThere(_)
+            | Self::KeptFilesUnfinished(_)
             | Self::FilesEnough(_)
             | Self::BufferLarge(_) => Outcome::Ok,
             Self::ServerAlone
@@ -458,6 +484,8 @@ impl Diagnosis {
             | Self::ClockUnknown
             | Self::DiskUnknown
             | Self::DatabaseNone
+            | Self::KeptFilesNone
+            | Self::KeptFilesUnknown
             | Self::FilesUnknown
             | Self::BufferUnknown => Outcome::NotApplicable,
             Self::ServerSilent
@@ -497,7 +525,8 @@ impl Diagnosis {
             | Self::DiskFull { .. }
             | Self::DatabaseDamaged(_)
             | Self::DatabaseFails(_)
-            | Self::DirectoryRefused { .. } => Outcome::Failed,
+            | Self::DirectoryRefused { .. }
+            | Self::KeptFilesMissing { .. } => Outcome::Failed,
         }
     }
 }

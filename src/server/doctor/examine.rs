@@ -4,8 +4,8 @@ use super::{
     arrivals::{Arrivals, HEADER},
     check::CertificateSource,
     facts::{
-        CertificateFact, ClockFact, DatabaseFact, DiskFact, Facts, NameFact, PortFact, ServerState,
-        SiteAnswer, SiteFact,
+        CertificateFact, ClockFact, DatabaseFact, DiskFact, Facts, KeptFilesFact, NameFact,
+        PortFact, ServerState, SiteAnswer, SiteFact,
     },
     http_probe::{Answer, Target},
     media_probe, turn_probe,
@@ -36,6 +36,8 @@ const REQUEST: Duration = Duration::from_secs(3);
 const LOOKUP: Duration = Duration::from_secs(3);
 /// Time limit of the check of the database. 5 s: a gigabyte on a fast disk.
 const DATABASE: Duration = Duration::from_secs(5);
+/// Time limit of the check of kept files. 5 s: a hundred thousand on a slow disk.
+const KEPT_FILES: Duration = Duration::from_secs(5);
 /// Addresses used of one name.
 const MAX_OF_NAME: usize = 8;
 /// Where Linux says how large the buffers of sockets may be.
@@ -87,13 +89,14 @@ pub async fn examine(subject: Subject) -> Facts {
         }
     };
     let own = machine_addresses();
-    let (media, turn, names, site, clock, (disk, database)) = tokio::join!(
+    let (media, turn, names, site, clock, (disk, database), kept_files) = tokio::join!(
         media,
         turn,
         names(&config),
         site(&config, arrivals.as_deref()),
         clock(&config),
         data(&config, store_problem),
+        kept_files(config.clone()),
     );
     let (site, of_proxy) = site.unzip();
     let certificate = match (certificate, of_proxy.flatten()) {
@@ -123,6 +126,7 @@ pub async fn examine(subject: Subject) -> Facts {
         clock,
         disk,
         database,
+        kept_files,
         open_files: open_files(),
         wanted_files: (MAX_SOCKETS + config.max_connections) as u64,
         receive_buffer: receive_buffer(),
@@ -297,6 +301,18 @@ fn database(config: &Config) -> DatabaseFact {
         Ok(integrity) => DatabaseFact::Checked(integrity),
         Err(error) => DatabaseFact::Fails(FileError::database(&path)(error).to_string()),
     }
+}
+
+/// The content of kept files; `None` where the database cannot be read.
+async fn kept_files(config: Arc<Config>) -> Option<KeptFilesFact> {
+    let looked = tokio::task::spawn_blocking(move || {
+        let database = config.database();
+        Some(KeptFilesFact {
+            directory: store::ContentStore::beside(&database).root().to_owned(),
+            check: store::check_files(&database, KEPT_FILES).ok()?,
+        })
+    });
+    timeout(2 * KEPT_FILES, looked).await.ok()?.ok()?
 }
 
 /// How many files this process may open.

@@ -1,7 +1,10 @@
 //! What the probes found out, as plain data.
 
 use super::check::{CertificateSource, PortProblem, Protocol};
-use crate::server::{store::Integrity, tls::CertificateFacts};
+use crate::server::{
+    store::{FilesCheck, Integrity},
+    tls::CertificateFacts,
+};
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -37,6 +40,8 @@ pub struct Facts {
     pub disk: DiskFact,
     /// The state of the database.
     pub database: DatabaseFact,
+    /// The content of kept files; `None` where their rows cannot be read.
+    pub kept_files: Option<KeptFilesFact>,
     /// How many files the process may open.
     pub open_files: Option<u64>,
     /// How many it may need.
@@ -225,4 +230,13 @@ pub enum DatabaseFact {
     Fails(String),
     /// Its pages were checked.
     Checked(Integrity),
+}
+
+/// The content of kept files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptFilesFact {
+    /// The directory of kept files.
+    pub directory: PathBuf,
+    /// What was found in it.
+    pub check: FilesCheck,
 }

@@ -3,8 +3,8 @@
 use super::{
     check::{CertificateSource, Diagnosis, Protocol},
     facts::{
-        Arrival, CertificateFact, ClockFact, DatabaseFact, DiskFact, Facts, MediaFact, ServerState,
-        SiteAnswer, SiteFact, TurnResult,
+        Arrival, CertificateFact, ClockFact, DatabaseFact, DiskFact, Facts, KeptFilesFact,
+        MediaFact, ServerState, SiteAnswer, SiteFact, TurnResult,
     },
 };
 use crate::server::{
@@ -51,6 +51,7 @@ pub fn judge(facts: &Facts) -> Vec<Diagnosis> {
     found.push(clock(&facts.clock));
     found.push(disk(&facts.disk));
     found.push(database(&facts.database));
+    found.push(kept_files(facts.kept_files.as_ref()));
     found.push(match facts.open_files {
         None => Diagnosis::FilesUnknown,
         Some(limit) if limit < facts.wanted_files => Diagnosis::FilesFew {
@@ -401,6 +402,23 @@ fn database(database: &DatabaseFact) -> Diagnosis {
         DatabaseFact::Checked(Integrity::Damaged(finding)) => {
             Diagnosis::DatabaseDamaged(finding.clone())
         }
+    }
+}
+
+/// The content of kept files.
+fn kept_files(fact: Option<&KeptFilesFact>) -> Diagnosis {
+    let Some(KeptFilesFact { directory, check }) = fact else {
+        return Diagnosis::KeptFilesUnknown;
+    };
+    match &check.missing[..] {
+        [] if !check.is_finished => Diagnosis::KeptFilesUnfinished(check.found),
+        [] if check.found == 0 => Diagnosis::KeptFilesNone,
+        [] => Diagnosis::KeptFilesThere(check.found),
+        [first, ..] => Diagnosis::KeptFilesMissing {
+            missing: check.missing.len() as u64,
+            example: first.display().to_string(),
+            directory: directory.display().to_string(),
+        },
     }
 }
 

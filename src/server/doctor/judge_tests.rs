@@ -3,10 +3,13 @@
 use super::*;
 use crate::{
     i18n::Locale,
-    server::doctor::{
-        check::{Check, Outcome, PortProblem},
-        facts::{NameFact, PortFact, TurnFact},
-        words::Finding,
+    server::{
+        doctor::{
+            check::{Check, Outcome, PortProblem},
+            facts::{NameFact, PortFact, TurnFact},
+            words::Finding,
+        },
+        store::FilesCheck,
     },
 };
 use std::{collections::BTreeSet, net::SocketAddr};
@@ -24,6 +27,18 @@ fn at(text: &str) -> SocketAddr {
 
 fn days(days: u64) -> Duration {
     Duration::from_secs(days * DAY_S)
+}
+
+/// What was found of kept files: how many are there, which are missing, and whether all were looked up.
+fn kept(found: u64, missing: &[&str], is_finished: bool) -> KeptFilesFact {
+    KeptFilesFact {
+        directory: "/var/lib/noom/files".into(),
+        check: FilesCheck {
+            found,
+            missing: missing.iter().map(Into::into).collect(),
+            is_finished,
+        },
+    }
 }
 
 /// The facts of a healthy server behind a trusted proxy.
@@ -90,6 +105,7 @@ fn healthy() -> Facts {
             least: 2 << 20,
         },
         database: DatabaseFact::Checked(Integrity::Sound),
+        kept_files: Some(kept(3, &[], true)),
         open_files: Some(65_536),
         wanted_files: 24_000,
         receive_buffer: Some(8 << 20),
@@ -465,6 +481,29 @@ fn a_full_disk_a_damaged_database_and_small_limits_have_a_sentence_each() {
     assert_eq!(small, [expected]);
     let unknown = found(|facts| (facts.open_files, facts.receive_buffer) = (None, None));
     assert_eq!(unknown, []);
+}
+
+#[test]
+fn missing_files_have_a_sentence_and_files_that_are_there_have_none() {
+    let of = |fact| {
+        let mut facts = healthy();
+        facts.kept_files = fact;
+        let mut found = judge(&facts);
+        found.retain(|found| found.check() == Check::KeptFiles);
+        found
+    };
+    let (one, other) = ("/var/lib/noom/files/ab/c", "/var/lib/noom/files/ab/d");
+    let missing = Diagnosis::KeptFilesMissing {
+        missing: 2,
+        example: one.to_owned(),
+        directory: "/var/lib/noom/files".to_owned(),
+    };
+    assert_eq!(of(Some(kept(1, &[one, other], false))), [missing]);
+    assert_eq!(of(Some(kept(3, &[], true))), [Diagnosis::KeptFilesThere(3)]);
+    let unfinished = Diagnosis::KeptFilesUnfinished(7);
+    assert_eq!(of(Some(kept(7, &[], false))), [unfinished]);
+    assert_eq!(of(Some(kept(0, &[], true))), [Diagnosis::KeptFilesNone]);
+    assert_eq!(of(None), [Diagnosis::KeptFilesUnknown]);
 }
 
 #[test]

@@ -58,6 +58,7 @@ pub fn check_name(locale: Locale, check: Check) -> &'static str {
         Check::Clock => td_string!(locale, doctor.check_clock),
         Check::Disk => td_string!(locale, doctor.check_disk),
         Check::Database => td_string!(locale, doctor.check_database),
+        Check::KeptFiles => td_string!(locale, doctor.check_kept_files),
         Check::OpenFiles => td_string!(locale, doctor.check_open_files),
         Check::ReceiveBuffer => td_string!(locale, doctor.check_receive_buffer),
     }
@@ -362,6 +363,29 @@ fn words(locale: Locale, diagnosis: &Diagnosis) -> (String, Option<String>) {
         Diagnosis::DirectoryRefused { reason, remedy } => ill(
             say!(locale, directory_refused, reason = reason.as_str()),
             remedy.clone(),
+        ),
+        Diagnosis::KeptFilesThere(count) => well(say!(locale, kept_files_there, count = *count)),
+        Diagnosis::KeptFilesUnfinished(count) => {
+            well(say!(locale, kept_files_unfinished, count = *count))
+        }
+        Diagnosis::KeptFilesNone => well(say!(locale, kept_files_none)),
+        Diagnosis::KeptFilesUnknown => well(say!(locale, kept_files_unknown)),
+        Diagnosis::KeptFilesMissing {
+            missing,
+            example,
+            directory,
+        } => ill(
+            say!(
+                locale,
+                kept_files_missing,
+                count = *missing,
+                example = example.as_str()
+            ),
+            say!(
+                locale,
+                kept_files_missing_fix,
+                directory = directory.as_str()
+            ),
         ),
         Diagnosis::FilesEnough(limit) => well(say!(locale, files_enough, limit = *limit)),
         Diagnosis::FilesUnknown => well(say!(locale, files_unknown)),

@@ -168,7 +168,10 @@ impl ContentStore {
 }
 
 /// Whether a row has this content.
-fn is_referenced(connection: &Connection, hash: &ContentHash) -> Result<bool, StoreError> {
+pub(super) fn is_referenced(
+    connection: &Connection,
+    hash: &ContentHash,
+) -> Result<bool, StoreError> {
     let mut select = connection.prepare_cached("SELECT 1 FROM files WHERE hash = ?1 LIMIT 1")?;
     let found = select.query_row([hash.hex()], |_| Ok(())).optional()?;
     Ok(found.is_some())

@@ -140,7 +140,7 @@ fn open(copy: &Path) -> Result<Connection, StoreError> {
 }
 
 /// Whether a database is of a version that knows files.
-fn has_files(connection: &Connection) -> Result<bool, StoreError> {
+pub(super) fn has_files(connection: &Connection) -> Result<bool, StoreError> {
     Ok(schema::version(connection)? >= schema::FILES_VERSION)
 }
 

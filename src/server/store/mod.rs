@@ -19,6 +19,7 @@ mod export;
 mod file;
 mod file_parts;
 mod files;
+mod files_check;
 mod forget;
 #[cfg(test)]
 mod index_tests;
@@ -52,6 +53,7 @@ pub use error::StoreError;
 pub use export::{ExportWriter, Format, export, export_to};
 pub use file::{FileError, NewFile, refuse_database};
 pub use files::StoredFile;
+pub use files_check::{FilesCheck, check_files};
 pub use integrity::{Integrity, integrity, is_in_use};
 pub use operator::{
     LoggedAction, NewSession, OperatorSession, OperatorState, OperatorWrite, SecretHash,
