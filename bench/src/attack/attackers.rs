@@ -113,8 +113,10 @@ enum AttackKind {
     FillDisk,
     /// Fills the disk with plain forms.
     PostForms,
-    /// Floods a reading member with signals.
+    /// Floods a reading member of a call with signals.
     Signals,
+    /// Floods a reading member outside the call with signals of a direct connection.
+    DirectSignals,
     /// Reacts to a long message, changes its nickname and reports typing.
     React,
     /// Allocates relay addresses.
@@ -143,7 +145,7 @@ enum AttackKind {
 
 impl AttackKind {
     /// Every kind of attack, in the order of the report.
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 22] = [
         Self::Search,
         Self::OpenRooms,
         Self::JoinAndReset,
@@ -153,6 +155,7 @@ impl AttackKind {
         Self::FillDisk,
         Self::PostForms,
         Self::Signals,
+        Self::DirectSignals,
         Self::React,
         Self::Relay,
         Self::Offers,
@@ -179,6 +182,7 @@ impl AttackKind {
             Self::FillDisk => "fill-disk",
             Self::PostForms => "post-forms",
             Self::Signals => "signals",
+            Self::DirectSignals => "direct-signals",
             Self::React => "react",
             Self::Relay => "relay",
             Self::Offers => "offers",
@@ -366,7 +370,8 @@ impl Attacker {
                     AttackKind::KeepRooms => self.keep_rooms().await,
                     AttackKind::FillDisk => self.fill_disk().await,
                     AttackKind::PostForms => self.post_forms().await,
-                    AttackKind::Signals => self.send_signals().await,
+                    AttackKind::Signals => self.send_signals(true).await,
+                    AttackKind::DirectSignals => self.send_signals(false).await,
                     AttackKind::React => self.react().await,
                     AttackKind::Relay => self.allocate_relays().await,
                     AttackKind::Offers => self.send_offers().await,
@@ -521,15 +526,18 @@ impl Attacker {
         Ok(())
     }
 
-    /// Sends large session descriptions to a member of the same call who reads all the time.
-    async fn send_signals(&self) -> Result<()> {
+    /// Sends large session descriptions to a member of the same room who reads all the time; both are
+    /// in the call, or neither.
+    async fn send_signals(&self, in_call: bool) -> Result<()> {
         let room = self.own_room();
         let (mut victim, joined) =
             RoomSocket::join(self.source, self.target.port, &room, "victim").await?;
         let to = joined["self"].clone();
-        enter_call(&mut victim, 1).await?;
         let (mut socket, _) = RoomSocket::join(self.source, self.target.port, &room, "x").await?;
-        enter_call(&mut socket, 2).await?;
+        if in_call {
+            enter_call(&mut victim, 1).await?;
+            enter_call(&mut socket, 2).await?;
+        }
         let counters = Arc::clone(&self.counters);
         let reading = spawn_local(async move {
             while victim.next().await.is_ok() {}
@@ -537,7 +545,10 @@ impl Attacker {
         });
         let description = json!({"kind": "offer", "connection": 1, "sdp": "x".repeat(LONG_SIGNAL)});
         let sending = async {
-            let signal = json!({"type": "signal", "to": to, "leg": 1, "signal": description});
+            let mut signal = json!({"type": "signal", "to": to, "signal": description});
+            if in_call {
+                signal["leg"] = json!(1);
+            }
             let signal = signal.to_string();
             for _ in 0..400 {
                 socket.send_text(signal.clone()).await?;
