@@ -184,7 +184,7 @@ export async function expectAudio(page: Page, count: number): Promise<void> {
  * Waits until audio and video of each stream have been played in sync: their estimated playout
  * timestamps, from sender reports, differ by less than a person notices. Not all at one moment:
  * where five pages decode on two cores, one of three streams may wait for its turn. A stream with
- * a constant difference is never in sync.
+ * a constant difference is never in sync. A paused picture is observed when it returns.
  */
 export async function expectLipSync(page: Page): Promise<void> {
   /** Difference of audio and video of each stream with both, in ms. */
@@ -216,7 +216,7 @@ export async function expectLipSync(page: Page): Promise<void> {
         for (const [stream, ms] of await apart()) least.set(stream, Math.min(ms, least.get(stream) ?? Infinity));
         return least.size > 0 && [...least.values()].every((ms) => ms < 150);
       },
-      { ...OFTEN, message: 'audio and video are in sync', timeout: 30_000 },
+      { ...OFTEN, message: 'audio and video are in sync', timeout: 120_000 },
     )
     .toBe(true);
 }

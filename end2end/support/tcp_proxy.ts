@@ -11,6 +11,8 @@ export class TcpProxy {
   blackhole = false;
   /** Bytes per second towards clients, for connections accepted from now on. */
   bytesPerSecond = Infinity;
+  /** Whether bytes from the server are lost, and every connection is reset with them. */
+  losesAnswer: (bytes: Buffer) => boolean = () => false;
   private readonly listener = createServer((near) => {
     const far = connect(this.target, '127.0.0.1');
     const pair: [Socket, Socket] = [near, far];
@@ -23,7 +25,13 @@ export class TcpProxy {
     const pace = this.bytesPerSecond;
     for (const [from, to] of [[near, far], [far, near]] as const) {
       if (from === far && pace < Infinity) throttle(from, to, pace).catch(end);
-      else from.on('data', (bytes) => this.blackhole || to.write(bytes));
+      else {
+        from.on('data', (bytes) => {
+          if (this.blackhole) return;
+          if (from === far && this.losesAnswer(bytes)) this.resetAll();
+          else to.write(bytes);
+        });
+      }
       from.on('close', end);
       from.on('error', end);
     }
