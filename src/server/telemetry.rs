@@ -43,24 +43,23 @@ pub fn init(config: &Config) {
 fn filter(setting: &str) -> EnvFilter {
     // The configuration has validated the filter, so the fallback is not expected.
     let filter = EnvFilter::try_new(setting).unwrap_or_else(|_| EnvFilter::new("info"));
-    let wants_all = setting
-        .parse::<LevelFilter>()
-        .is_ok_and(|level| level >= LevelFilter::DEBUG);
+    let filter = filter.add_directive(without_frames());
+    // The level for everything is the directive without a target.
+    let levels = setting.split(',').map(str::parse::<LevelFilter>);
+    if levels.flatten().any(|level| level >= LevelFilter::DEBUG) {
+        return filter;
+    }
     let is_named = |library: &str| {
         let mut targets = setting
             .split(',')
-            .filter_map(|part| part.split(['=', '[']).next());
-        targets.any(|target| target.split("::").next() == Some(library))
+            .map(|part| part.split(['=', '[', ':']).next());
+        targets.any(|crate_name| crate_name == Some(library))
     };
     let silent = READERS_OF_STRANGERS
         .into_iter()
-        .filter(|library| !wants_all && !is_named(library));
+        .filter(|library| !is_named(library));
     let silent = silent.filter_map(|library| format!("{library}=off").parse().ok());
-    let filter = silent.fold(filter, EnvFilter::add_directive);
-    match is_named("tungstenite") || wants_all {
-        true => filter.add_directive(without_frames()),
-        false => filter,
-    }
+    silent.fold(filter, EnvFilter::add_directive)
 }
 
 /// Keeps the frames of WebSockets, which hold passwords and messages, out of the log at any level.
@@ -123,6 +122,7 @@ mod tests {
         let all = ["noom", "str0m", "sctp_proto", "tungstenite", "instant_acme"];
         assert_eq!(logged("debug"), all);
         assert_eq!(logged("trace"), all);
+        assert_eq!(logged("debug,noom=info"), all);
         assert_eq!(
             logged("info,str0m::sdp=warn"),
             ["noom", "str0m", "instant_acme"]

@@ -149,10 +149,12 @@ fn hashes(connection: &Connection) -> Result<Vec<ContentHash>, StoreError> {
     let mut select = connection.prepare("SELECT DISTINCT hash FROM files")?;
     let hashes = select.query_map([], |row| row.get::<_, String>(0))?;
     let hashes = hashes.collect::<Result<Vec<_>, _>>()?;
-    let hashes = hashes.iter().map(|hex| {
-        ContentHash::parse(hex).ok_or_else(|| StoreError::BadRow("the hash of a file".to_owned()))
-    });
-    hashes.collect()
+    hashes.iter().map(|hex| parse_hash(hex)).collect()
+}
+
+/// The hash in the row of a file.
+pub(super) fn parse_hash(hex: &str) -> Result<ContentHash, StoreError> {
+    ContentHash::parse(hex).ok_or_else(|| StoreError::BadRow("the hash of a file".to_owned()))
 }
 
 /// Deletes the rows of files whose content is nowhere.

@@ -3,10 +3,9 @@
 use super::{
     StoreError,
     content::{ContentStore, is_referenced},
-    file_parts::has_files,
+    file_parts::{has_files, parse_hash},
     schema,
 };
-use crate::server::files::ContentHash;
 use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -48,8 +47,7 @@ pub fn check_files(database: &Path, within: Duration) -> Result<FilesCheck, Stor
     check.is_finished = loop {
         let Some(row) = rows.next()? else { break true };
         let (hex, size): (String, i64) = (row.get(0)?, row.get(1)?);
-        let bad_row = || StoreError::BadRow("the hash of a file".to_owned());
-        let hash = ContentHash::parse(&hex).ok_or_else(bad_row)?;
+        let hash = parse_hash(&hex)?;
         match std::fs::metadata(store.path(&hash)) {
             Ok(content) if i64::try_from(content.len()) == Ok(size) => check.found += 1,
             _ => missing.push(hash),
